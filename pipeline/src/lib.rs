@@ -1,1 +1,24 @@
-//! lib
+//! What the payout stages share.
+//!
+//! Read it from the top down: [`domain`] holds the rules and knows nothing of I/O; [`record`] and
+//! [`keys`] say what flows between the stages and under which names; [`streams`], [`store`] and
+//! [`money`] are the adapters to Redis, MySQL and the money service; [`charging`] is the one place
+//! where a payout is paid, for the payer and the retrier alike; the rest runs a stage.
+//!
+//! Dependencies point down. `redis` is named only under [`streams`], `sqlx` only under [`store`], the
+//! HTTP client only under [`money`], environment variables only in [`config`], and metric names only
+//! in [`metrics`].
+
+pub mod charging;
+pub mod config;
+pub mod domain;
+pub mod health;
+pub mod keys;
+pub mod metrics;
+pub mod money;
+pub mod record;
+pub mod shutdown;
+pub mod stage;
+pub mod store;
+pub mod streams;
+pub mod telemetry;

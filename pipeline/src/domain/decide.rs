@@ -1,0 +1,203 @@
+//! What next? Given a row, an answer and the time: the decisions that payer and retrier execute, and
+//! that the model checker explores. Nothing here does I/O, and nothing elsewhere decides these things.
+
+use std::time::Duration;
+
+use chrono::NaiveDateTime;
+
+use super::outcome::{Effect, Verdict};
+use super::result::{AttemptToken, Counter, ProcessStatus, ResultRow, Waits};
+use super::target::Unpayable;
+
+/// What a deployment's `money` service can do, and how far we go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Whether a key can be looked up.
+    pub lookup: bool,
+    /// Whether a key can be cancelled.
+    pub cancel: bool,
+    /// Attempts per target, the first included.
+    pub max_attempts: u32,
+    /// How long after its first use a key may still be sent: `money.key_retention` less its margin.
+    pub key_lifetime: Duration,
+}
+
+/// A request to `money` about a key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Request {
+    /// Pay.
+    Charge,
+    /// Ask what became of it.
+    LookUp,
+    /// Burn the key.
+    Cancel,
+}
+
+/// What is done next about a delivered entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// The row is final: acknowledge, delete and count the entry.
+    Settle(Counter),
+    /// Leave the entry to the retrier.
+    Park,
+    /// Leave the entry to a person (and to the retrier's slowest pace).
+    Hold,
+    /// The target cannot be paid: write FAILED without a call.
+    Fail(Unpayable),
+    /// Ask `money`.
+    Send(Request),
+    /// Write an outcome; the row as it stands then says what becomes of the entry.
+    Write(Write),
+}
+
+/// An outcome to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Write {
+    /// What it does to the row.
+    pub effect: Effect,
+    /// Whether the row's `retry_count` goes up: a key whose outcome is unknown was sent again.
+    pub another_attempt: bool,
+}
+
+impl Rules {
+    /// After the payer's intent step. Only the row that this payer has just made is called: its token
+    /// stands in the row, and nobody else has touched it since.
+    pub fn first_delivery(&self, row: &ResultRow, mine: AttemptToken, unpayable: Option<Unpayable>) -> Next {
+        match row.status {
+            ProcessStatus::Success | ProcessStatus::Failed => settle(row),
+            ProcessStatus::Pending if row.token == mine && !row.may_have_executed => {
+                unpayable.map_or(Next::Send(Request::Charge), Next::Fail)
+            }
+            ProcessStatus::Pending if row.waits.is_some() => Next::Hold,
+            ProcessStatus::Pending | ProcessStatus::Retrying => Next::Park,
+        }
+    }
+
+    /// After the retrier's intent step: a RETRYING row has become PENDING under the retrier's token, any
+    /// other PENDING row may have been executed by somebody else.
+    pub fn redelivery(&self, row: &ResultRow, mine: AttemptToken, unpayable: Option<Unpayable>, now: NaiveDateTime) -> Next {
+        match row.status {
+            ProcessStatus::Success | ProcessStatus::Failed => settle(row),
+            ProcessStatus::Retrying => Next::Park,
+            ProcessStatus::Pending if row.token == mine && !row.may_have_executed => {
+                unpayable.map_or(Next::Send(Request::Charge), Next::Fail)
+            }
+            ProcessStatus::Pending if self.lookup => Next::Send(Request::LookUp),
+            ProcessStatus::Pending => self.not_seen(row, now),
+        }
+    }
+
+    /// After the answer to a look-up.
+    pub fn looked_up(&self, row: &ResultRow, verdict: Verdict, now: NaiveDateTime) -> Next {
+        match verdict {
+            Verdict::Paid => write(Effect::Paid, false),
+            Verdict::Refused => write(Effect::Failed, false),
+            Verdict::NotSeen => self.not_seen(row, now),
+            Verdict::RefusalNotListed if self.used_up(row) && self.cancel && !self.expired(row, now) => {
+                Next::Send(Request::Cancel)
+            }
+            Verdict::RefusalNotListed if self.used_up(row) => write(Effect::Unknown(Some(Waits::Refusal)), false),
+            Verdict::RefusalNotListed => write(Effect::Unknown(None), true),
+            Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), false),
+            Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), false),
+            // A look-up that failed says nothing and uses up nothing.
+            Verdict::Executing | Verdict::NotExecuted | Verdict::Unknown | Verdict::Fault | Verdict::Cancelled => {
+                wait_on(row)
+            }
+        }
+    }
+
+    /// After the answer to a charge. `resent` says that the row's outcome was unknown before: such an
+    /// attempt is not counted yet.
+    pub fn charged(&self, row: &ResultRow, verdict: Verdict, resent: bool, now: NaiveDateTime) -> Next {
+        match verdict {
+            Verdict::Paid => write(Effect::Paid, resent),
+            Verdict::Refused => write(Effect::Failed, resent),
+            Verdict::NotExecuted => {
+                let used_up = row.retry_count.saturating_add(1).saturating_add(u32::from(resent)) >= self.max_attempts;
+                match (used_up, self.cancel) {
+                    (false, _) => write(Effect::NotExecuted, resent),
+                    (true, true) if !self.expired(row, now) => Next::Send(Request::Cancel),
+                    (true, true | false) => write(Effect::GiveUp, resent),
+                }
+            }
+            Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), resent),
+            Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), resent),
+            Verdict::Executing => write(Effect::Unknown(row.waits), false),
+            Verdict::RefusalNotListed | Verdict::Unknown | Verdict::NotSeen | Verdict::Cancelled => {
+                write(Effect::Unknown(row.waits), resent)
+            }
+            Verdict::Fault => write(Effect::NotCalled, false),
+        }
+    }
+
+    /// After the answer to a cancel.
+    pub fn cancelled(&self, row: &ResultRow, verdict: Verdict, now: NaiveDateTime) -> Next {
+        match verdict {
+            Verdict::Paid => write(Effect::Paid, false),
+            Verdict::Refused => write(Effect::Failed, false),
+            // A key that money has forgotten can be cancelled, which proves nothing about its first life.
+            Verdict::Cancelled if self.expired(row, now) => write(Effect::Unknown(Some(Waits::KeyExpired)), false),
+            Verdict::Cancelled => write(Effect::Failed, false),
+            Verdict::RefusalNotListed => write(Effect::Unknown(Some(Waits::Refusal)), false),
+            Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), false),
+            Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), false),
+            // Asked again at the slowest pace; an unanswered cancel never makes a row FAILED.
+            Verdict::Executing | Verdict::NotExecuted | Verdict::NotSeen | Verdict::Unknown | Verdict::Fault => {
+                write(Effect::Unknown(row.waits), false)
+            }
+        }
+    }
+
+    /// What becomes of the entry once the outcome is written, by the row alone.
+    pub fn written(row: &ResultRow) -> Next {
+        match row.status {
+            ProcessStatus::Success | ProcessStatus::Failed => settle(row),
+            ProcessStatus::Pending | ProcessStatus::Retrying => wait_on(row),
+        }
+    }
+
+    /// The key was not seen, or cannot be looked up: send it again, cancel it, or leave it to a person.
+    fn not_seen(&self, row: &ResultRow, now: NaiveDateTime) -> Next {
+        if self.expired(row, now) {
+            return hold(row, Waits::KeyExpired);
+        }
+        match row.waits {
+            // Sent again under the same key, a recorded refusal is only repeated, and judged anew.
+            Some(Waits::Refusal) if !self.lookup => Next::Send(Request::Charge),
+            Some(Waits::KeyReused | Waits::KeyExpired | Waits::Poison) => Next::Hold,
+            Some(Waits::UnknownOutcome | Waits::Refusal) | None if self.used_up(row) => {
+                if self.cancel { Next::Send(Request::Cancel) } else { hold(row, Waits::UnknownOutcome) }
+            }
+            Some(Waits::UnknownOutcome | Waits::Refusal) | None => Next::Send(Request::Charge),
+        }
+    }
+
+    fn used_up(&self, row: &ResultRow) -> bool {
+        row.retry_count.saturating_add(1) >= self.max_attempts
+    }
+
+    /// Whether the key may have been forgotten by `money`. A row without a first use has sent nothing.
+    fn expired(&self, row: &ResultRow, now: NaiveDateTime) -> bool {
+        row.first_sent_at.is_some_and(|first| {
+            let age = (now - first).to_std().unwrap_or(Duration::ZERO);
+            age >= self.key_lifetime
+        })
+    }
+}
+
+fn settle(row: &ResultRow) -> Next {
+    row.counter().map_or(Next::Park, Next::Settle)
+}
+
+fn wait_on(row: &ResultRow) -> Next {
+    if row.waits.is_some() { Next::Hold } else { Next::Park }
+}
+
+fn hold(row: &ResultRow, waits: Waits) -> Next {
+    if row.waits == Some(waits) { Next::Hold } else { write(Effect::Unknown(Some(waits)), false) }
+}
+
+fn write(effect: Effect, another_attempt: bool) -> Next {
+    Next::Write(Write { effect, another_attempt })
+}

@@ -1,0 +1,1 @@
+//! Redis: the transport between the stages.
