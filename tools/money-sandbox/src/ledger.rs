@@ -15,6 +15,8 @@ use bytes::Bytes;
 
 use crate::contract::{self, Charge, Receipt};
 use crate::digest::{KeyId, PassThrough};
+pub use crate::entry::{Cancel, Charged, Recorded, Seen, Ticket};
+use crate::entry::{Entry, State, recorded};
 use crate::log::{Log, Position, Unwritten, lock};
 use crate::summary::{Summary, Totals};
 
@@ -31,82 +33,6 @@ pub struct KeyRules {
     pub ignore_keys: bool,
     /// After this long a key counts as never seen.
     pub forget_after: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Moved on by [`Ledger::finish`].
-    Executing,
-    Paid,
-    Declined,
-    Cancelled,
-}
-
-/// 48 bytes with the key's id in 64: ten million keys need about a gigabyte.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    fingerprint: u64,
-    /// The payment's number; while executing the ticket.
-    number: u64,
-    at_us: u64,
-    expiry_day: u32,
-    /// How often the key was paid: at most once unless keys are ignored or forgotten.
-    payments: u16,
-    code: u16,
-    state: State,
-    voucher: bool,
-}
-
-/// What is recorded under a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
-    /// Paid.
-    Paid(Receipt),
-    /// Refused, with the number of its code.
-    Declined(u16),
-    /// Burnt for ever.
-    Cancelled,
-}
-
-/// The right to execute a charge that was begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
-
-/// What a charge came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Charged {
-    /// Executed by this request.
-    Fresh(Recorded),
-    /// Executed, or burnt, before: the answer again.
-    Replay(Recorded),
-    /// The key belongs to another body.
-    KeyReused,
-    /// The first request with this key is still executing.
-    Executing,
-    /// The ledger was reset while it was executing.
-    Dropped,
-}
-
-/// What a look-up finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// Nothing yet.
-    No,
-    /// A request is executing.
-    Executing,
-    /// An answer.
-    Answer(Recorded),
-}
-
-/// What a cancel came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cancel {
-    /// The key is burnt for ever.
-    Burnt,
-    /// Too late: there is an answer.
-    Already(Recorded),
-    /// Not now: a request is executing.
-    Executing,
 }
 
 type Keys = HashMap<KeyId, Entry, BuildHasherDefault<PassThrough>>;
@@ -451,17 +377,6 @@ fn totals<'a>(shard: &'a mut Shard, campaign: &str) -> &'a mut Totals {
     match shard.totals.get_mut(campaign) {
         Some(totals) => totals,
         None => unreachable!("inserted above"),
-    }
-}
-
-fn recorded(entry: &Entry) -> Option<Recorded> {
-    match entry.state {
-        State::Executing => None,
-        State::Paid => {
-            Some(Recorded::Paid(Receipt { number: entry.number, voucher: entry.voucher, expiry_day: entry.expiry_day }))
-        }
-        State::Declined => Some(Recorded::Declined(entry.code)),
-        State::Cancelled => Some(Recorded::Cancelled),
     }
 }
 

@@ -28,9 +28,13 @@ pub mod stats;
 pub mod summary;
 
 mod admin;
+mod entry;
 mod money;
 mod replay;
+mod reply;
+mod request;
 mod server;
+mod spoil;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

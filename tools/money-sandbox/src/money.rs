@@ -1,38 +1,29 @@
 //! The contract's three calls: charge, look up, cancel.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use percent_encoding::percent_decode_str;
 use tokio::time::sleep;
 
 use crate::body::{Body, Cut};
-use crate::contract::{self, CANCEL_BODY, Charge, MAX_BODY_BYTES, MAX_KEY_BYTES, fail_body};
+use crate::contract::{self, CANCEL_BODY, Charge, MAX_BODY_BYTES};
 use crate::digest::Dice;
 use crate::faults::{Fault, Faults, Kind};
 use crate::journal::Line;
 use crate::ledger::{Cancel, Charged, Recorded, Seen};
+use crate::reply::{Reply, fail, invalid};
+use crate::request::{Asked, asked, checked};
 use crate::server::{App, CONTRACT, json};
+use crate::spoil::{instead, spoil};
 use crate::stats::Outcome;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// What goes wrong between client and service, in place of JSON.
-const GARBAGE: [&[u8]; 6] = [
-    b"",
-    b"{}",
-    b"null",
-    b"{\"data\":{\"moneyKey\":",
-    b"<html><body>upstream said something else</body></html>",
-    b"\x00\xff\xfe\x80 not even text",
-];
 
 /// A request under way. However it ends, also by its client's leaving, it is counted and journalled once.
 struct Visit<'a> {
@@ -68,58 +59,6 @@ impl Visit<'_> {
             self.key = Some(key.to_owned());
         }
     }
-}
-
-/// A status and a JSON body.
-type Reply = (StatusCode, Bytes);
-
-fn fail(status: StatusCode, code: &str, message: &str) -> Reply {
-    (status, fail_body(code, message))
-}
-
-fn invalid(code: &str, message: &str) -> Reply {
-    fail(StatusCode::BAD_REQUEST, code, message)
-}
-
-/// What a path under [`CONTRACT`] asks for.
-enum Asked<'a> {
-    Charge { kind: &'a str },
-    Lookup { key: Cow<'a, str> },
-    Cancel { key: Cow<'a, str> },
-}
-
-fn asked<'a>(method: &Method, path: &'a str) -> Result<Asked<'a>, Reply> {
-    let nowhere = || fail(StatusCode::NOT_FOUND, "NO_SUCH_PATH", "not a path of this service");
-    let wrong_method = || fail(StatusCode::METHOD_NOT_ALLOWED, "WRONG_METHOD", "not a method of this path");
-    let mut parts = path.split('/');
-    let (first, second, third) = (parts.next(), parts.next(), parts.next());
-    if parts.next().is_some() {
-        return Err(nowhere());
-    }
-    let (needs, asked) = match (first, second, third) {
-        (Some("charges"), Some(key), None) => (Method::GET, Asked::Lookup { key: decode(key)? }),
-        (Some("charges"), Some(key), Some("cancel")) => (Method::POST, Asked::Cancel { key: decode(key)? }),
-        (Some(kind), Some("charge"), None) if is_type(kind) => (Method::POST, Asked::Charge { kind }),
-        _ => return Err(nowhere()),
-    };
-    if *method == needs { Ok(asked) } else { Err(wrong_method()) }
-}
-
-fn is_type(kind: &str) -> bool {
-    !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-}
-
-fn decode(key: &str) -> Result<Cow<'_, str>, Reply> {
-    let key = percent_decode_str(key).decode_utf8().map_err(|_| invalid("INVALID_KEY", "the key is not UTF-8"))?;
-    checked(&key)?;
-    Ok(key)
-}
-
-fn checked(key: &str) -> Result<(), Reply> {
-    if key.is_empty() || key.len() > MAX_KEY_BYTES || key.chars().any(char::is_control) {
-        return Err(invalid("INVALID_KEY", "the key is empty, too long or not printable"));
-    }
-    Ok(())
 }
 
 /// Serves a request under [`CONTRACT`].
@@ -341,81 +280,6 @@ async fn pause(latency: Duration) {
     if !latency.is_zero() {
         sleep(latency).await;
     }
-}
-
-/// Faults before the execution: what happens instead of it, if anything.
-async fn instead(fault: Fault, faults: &Faults) -> Result<Option<Reply>, Cut> {
-    let (status, code) = match fault {
-        Fault::FailBefore => (faults.fail_status, "INTERNAL"),
-        Fault::Unavailable => (503, "UNAVAILABLE"),
-        Fault::TooMany => (429, "TOO_MANY_REQUESTS"),
-        Fault::Reset => return Err(Cut::Reset),
-        Fault::HangBefore => {
-            sleep(Duration::from_millis(faults.hang_ms)).await;
-            return Err(Cut::Close);
-        }
-        Fault::None
-        | Fault::FailAfter
-        | Fault::Lose
-        | Fault::HangAfter
-        | Fault::Garbage
-        | Fault::Truncate
-        | Fault::Oversize
-        | Fault::Drip
-        | Fault::Late
-        | Fault::Unauthorized => return Ok(None),
-    };
-    Ok(Some(fail(status_of(status), code, "injected")))
-}
-
-/// Faults after the execution: what becomes of the answer.
-async fn spoil(
-    fault: Fault,
-    faults: &Faults,
-    dice: &mut Dice,
-    status: StatusCode,
-    bytes: Bytes,
-) -> Result<Response<Body>, Cut> {
-    Ok(match fault {
-        Fault::FailAfter => json(status_of(faults.fail_status), fail_body("INTERNAL", "injected")),
-        // A look-up or cancel that comes late is one whose answer is lost.
-        Fault::Lose | Fault::Late => return Err(Cut::Close),
-        Fault::HangAfter => {
-            sleep(Duration::from_millis(faults.hang_ms)).await;
-            return Err(Cut::Close);
-        }
-        Fault::Garbage => {
-            let which = (dice.bits() % GARBAGE.len() as u64) as usize;
-            json(StatusCode::OK, GARBAGE[which])
-        }
-        Fault::Truncate => {
-            let mut response = json(status, Bytes::new());
-            *response.body_mut() = Body::truncated(bytes);
-            response
-        }
-        Fault::Oversize => {
-            let mut padded = bytes.to_vec();
-            padded.resize(faults.oversize_bytes.max(padded.len()), b' ');
-            json(status, padded)
-        }
-        Fault::Drip => {
-            let mut response = json(status, Bytes::new());
-            let pause = Duration::from_millis(faults.drip_ms);
-            *response.body_mut() = Body::dripping(bytes, pause);
-            response
-        }
-        Fault::None
-        | Fault::FailBefore
-        | Fault::Unavailable
-        | Fault::TooMany
-        | Fault::Reset
-        | Fault::HangBefore
-        | Fault::Unauthorized => json(status, bytes),
-    })
-}
-
-fn status_of(code: u16) -> StatusCode {
-    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// The request's body, or nothing when it is too large. One piece, the usual case, is not copied.
