@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::dirs::InstanceDir;
-use crate::{Launch, Lifetime, Process, ProcessId, free_port, poll};
+use crate::{Launch, Lifetime, Process, ProcessId, binary, free_port, poll};
 
 /// What it prints once it listens, before its URL.
 const READY: &str = "money-sandbox listening on ";
@@ -20,6 +20,8 @@ pub struct SandboxOptions {
     pub args: Vec<String>,
     /// Where its ledger and log go; kept when it ends. By default a directory of its own that is removed with it.
     pub dir: Option<PathBuf>,
+    /// The program; by default the one of the caller's own profile (see [`crate::binary`]).
+    pub program: Option<PathBuf>,
     /// The bearer token that it asks for, by default `sandbox-token`.
     pub token: Option<String>,
     /// How long it may live.
@@ -44,7 +46,8 @@ impl Sandbox {
             let dir = InstanceDir::new("money-sandbox", options.dir.as_deref())?;
             let token = options.token.clone().unwrap_or_else(|| "sandbox-token".to_owned());
             let port = free_port()?;
-            let process = Launch::stage("money-sandbox", "money-sandbox", dir.path())?
+            let program = options.program.clone().map_or_else(|| binary("money-sandbox"), Ok)?;
+            let process = Launch::program(program, "money-sandbox", dir.path())?
                 .args(["--addr", &format!("127.0.0.1:{port}"), "--token", &token])
                 .arg("--ledger")
                 .arg(dir.path().join("ledger"))

@@ -1,2 +1,53 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: everything that a developer runs on this project, in one place.
+
+mod demo;
+mod down;
+mod http;
+mod install;
+mod run_dir;
+mod steps;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A command could not be carried out because it may not be: the user has to do something first.
+const EXIT_NOT_ALLOWED: u8 = 2;
+
+/// The project's own commands
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Installs the packages that tests and the demo need and that are missing
+    Install,
+    /// Checks everything: format, clippy, tests, documentation
+    Test,
+    /// Pays a real campaign with all stages, faults and a killed payer, and compares every row with the ledger
+    Demo(demo::Options),
+    /// Ends what a demo left running
+    Down,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Install => install::run(),
+        Command::Test => test::run(),
+        Command::Demo(options) => demo::run(&options),
+        Command::Down => down::run(),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let not_allowed = error.downcast_ref::<install::NotAllowed>().is_some();
+            if not_allowed { ExitCode::from(EXIT_NOT_ALLOWED) } else { ExitCode::FAILURE }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! `cargo xtask down`: ends what `demo --keep-running`, or a demo that was killed, left.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::run_dir::RunDir;
+
+/// Ends exactly the processes that were recorded; the data stays until the next demo.
+pub(crate) fn run() -> Result<ExitCode> {
+    let ended = RunDir::open(RunDir::default_path()).end_all()?;
+    if ended.is_empty() {
+        println!("nothing is running");
+    } else {
+        println!("ended {}", ended.join(", "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
