@@ -1,1 +1,155 @@
-//! MySQL: the truth.
+//! MySQL or MariaDB: the truth about who is to be paid and who was.
+//!
+//! Every statement of the hot path takes one JSON array for a whole batch, read with JSON_TABLE: one
+//! prepared statement serves every batch size, and costs the server no more than 500 placeholders do
+//! (intent 2.3 µs a row either way, and a third of the client's time). The statements stand in `sql/`,
+//! with the names of a payout type's tables left open; [`sql::TypeSql`] fills them in.
+
+mod error;
+mod json;
+mod pin;
+mod promotions;
+mod proof;
+mod results;
+mod schema;
+mod sql;
+mod targets;
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use chrono::{NaiveDateTime, Offset, TimeZone, Utc};
+use chrono_tz::Tz;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::{Executor, MySqlPool};
+
+pub use error::StoreError;
+pub use pin::{PinCipher, PinKeyError};
+pub use promotions::{Foreign, PollScope, Started};
+pub use proof::{PartitionProof, Proof, StatusCount};
+pub use results::{Claim, Outcome, Payout};
+pub use schema::{Durability, Migrated};
+pub use targets::{Bounds, PageRow};
+
+use crate::domain::PayoutType;
+use sql::TypeSql;
+
+/// Access to the tables, shared by everything in a process.
+#[derive(Clone)]
+pub struct Store {
+    pool: MySqlPool,
+    zone: Tz,
+    types: Arc<RwLock<HashMap<String, Arc<TypeSql>>>>,
+    pins: Option<Arc<PinCipher>>,
+}
+
+/// How to reach the tables.
+pub struct StoreSettings<'a> {
+    /// `mysql://user:password@host:port/database`.
+    pub url: &'a str,
+    /// Zone of all DATETIME columns.
+    pub zone: Tz,
+    /// Connections at most.
+    pub connections: u32,
+    /// How long a statement may wait for a free connection.
+    pub acquire_timeout: Duration,
+    /// Encrypts voucher PINs; without it vouchers with a PIN cannot be recorded.
+    pub pins: Option<PinCipher>,
+}
+
+impl Store {
+    /// Opens no connection yet: a database that is away is waited for, not a reason to end.
+    ///
+    /// # Errors
+    /// When the URL is not one.
+    pub fn new(settings: StoreSettings<'_>) -> Result<Self, StoreError> {
+        let zone = settings.zone;
+        // Zone names need tables that a fresh server lacks (error 1298), so the offset of now is set; a
+        // connection lives half an hour at most, which bounds how long it can be wrong after a change.
+        let offset = zone.offset_from_utc_datetime(&Utc::now().naive_utc()).fix().to_string();
+        let options = MySqlConnectOptions::from_str(settings.url)
+            .map_err(StoreError::from)?
+            .timezone(Some(offset))
+            .statement_cache_capacity(256);
+        let pool = MySqlPoolOptions::new()
+            .max_connections(settings.connections)
+            .min_connections(0)
+            .acquire_timeout(settings.acquire_timeout)
+            .max_lifetime(Duration::from_secs(30 * 60))
+            .idle_timeout(Duration::from_secs(10 * 60))
+            // Each test would be a round trip before every statement; a dead connection shows itself.
+            .test_before_acquire(false)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+                    connection.execute("SET SESSION innodb_lock_wait_timeout = 5").await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(options);
+        let types = PayoutType::built_in().into_iter().map(|kind| (kind.code.clone(), Arc::new(TypeSql::new(kind))));
+        let types = Arc::new(RwLock::new(types.collect()));
+        Ok(Self { pool, zone, types, pins: settings.pins.map(Arc::new) })
+    }
+
+    /// Local time of the configured zone, as it stands in every DATETIME column.
+    pub fn now(&self) -> NaiveDateTime {
+        Utc::now().with_timezone(&self.zone).naive_local()
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The type with this code, if the product knows it.
+    pub fn payout_type(&self, code: &str) -> Option<Arc<PayoutType>> {
+        self.type_sql(code).map(|sql| Arc::clone(&sql.kind))
+    }
+
+    /// The codes of all types it knows.
+    pub fn type_codes(&self) -> Vec<String> {
+        let mut codes: Vec<_> = self.read_types().keys().cloned().collect();
+        codes.sort();
+        codes
+    }
+
+    /// Learns the payout types that were added to `payout_types` since.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn refresh_types(&self) -> Result<(), StoreError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT code, charge_path FROM payout_types").fetch_all(&self.pool).await?;
+        for (code, path) in rows {
+            if self.type_sql(&code).is_none() {
+                let kind = PayoutType::like_point(&code, &path).map_err(|error| StoreError::Data(error.to_string()))?;
+                self.types.write().unwrap_or_else(|poison| poison.into_inner()).insert(code, Arc::new(TypeSql::new(kind)));
+            }
+        }
+        Ok(())
+    }
+
+    fn type_sql(&self, code: &str) -> Option<Arc<TypeSql>> {
+        self.read_types().get(code).cloned()
+    }
+
+    fn sql_of(&self, kind: &PayoutType) -> Result<Arc<TypeSql>, StoreError> {
+        self.type_sql(&kind.code).ok_or_else(|| StoreError::Data(format!("no payout type {:?}", kind.code)))
+    }
+
+    fn read_types(&self) -> std::sync::RwLockReadGuard<'_, HashMap<String, Arc<TypeSql>>> {
+        self.types.read().unwrap_or_else(|poison| poison.into_inner())
+    }
+}

@@ -79,11 +79,15 @@ impl Rules {
         match row.status {
             ProcessStatus::Success | ProcessStatus::Failed => settle(row),
             ProcessStatus::Retrying => Next::Park,
-            ProcessStatus::Pending if row.token == mine && !row.may_have_executed => {
-                unpayable.map_or(Next::Send(Request::Charge), Next::Fail)
-            }
-            ProcessStatus::Pending if self.lookup => Next::Send(Request::LookUp),
-            ProcessStatus::Pending => self.not_seen(row, now),
+            ProcessStatus::Pending => match unpayable {
+                // Frozen with the promotion: no attempt was ever sent, whoever made the intent.
+                Some(unpayable) => Next::Fail(unpayable),
+                // "Not executed" is MySQL's word, and MySQL may have lost a commit: the fence holds here too.
+                None if row.token == mine && !row.may_have_executed && self.expired(row, now) => hold(row, Waits::KeyExpired),
+                None if row.token == mine && !row.may_have_executed => Next::Send(Request::Charge),
+                None if self.lookup => Next::Send(Request::LookUp),
+                None => self.not_seen(row, now),
+            },
         }
     }
 
@@ -117,15 +121,20 @@ impl Rules {
                 let used_up = row.retry_count.saturating_add(1).saturating_add(u32::from(resent)) >= self.max_attempts;
                 match (used_up, self.cancel) {
                     (false, _) => write(Effect::NotExecuted, resent),
-                    (true, true) if !self.expired(row, now) => Next::Send(Request::Cancel),
-                    (true, true | false) => write(Effect::GiveUp, resent),
+                    (true, true) if self.expired(row, now) => write(Effect::Unknown(Some(Waits::KeyExpired)), resent),
+                    (true, true) => Next::Send(Request::Cancel),
+                    (true, false) => write(Effect::GiveUp, resent),
                 }
+            }
+            // Nothing else can ever tell more about this refusal than the list of final codes.
+            Verdict::RefusalNotListed if self.used_up(row) && !self.lookup && !self.cancel => {
+                write(Effect::Unknown(Some(Waits::Refusal)), resent)
             }
             Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), resent),
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), resent),
-            Verdict::Executing => write(Effect::Unknown(row.waits), false),
+            Verdict::Executing => write(Effect::Unknown(None), false),
             Verdict::RefusalNotListed | Verdict::Unknown | Verdict::NotSeen | Verdict::Cancelled => {
-                write(Effect::Unknown(row.waits), resent)
+                write(Effect::Unknown(None), resent)
             }
             Verdict::Fault => write(Effect::NotCalled, false),
         }
@@ -144,7 +153,7 @@ impl Rules {
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), false),
             // Asked again at the slowest pace; an unanswered cancel never makes a row FAILED.
             Verdict::Executing | Verdict::NotExecuted | Verdict::NotSeen | Verdict::Unknown | Verdict::Fault => {
-                write(Effect::Unknown(row.waits), false)
+                write(Effect::Unknown(None), false)
             }
         }
     }

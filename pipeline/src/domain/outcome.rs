@@ -98,6 +98,6 @@ pub enum Effect {
     /// Nothing was sent (stopped, breaker open, fault found before execution) → RETRYING with the attempt
     /// given back, if no attempt may have been executed; else the row stays PENDING.
     NotCalled,
-    /// → PENDING, and from now on an attempt may have been executed.
+    /// → PENDING, and from now on an attempt may have been executed. `None` leaves what the row waits for.
     Unknown(Option<Waits>),
 }

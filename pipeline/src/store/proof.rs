@@ -1,0 +1,248 @@
+//! What MySQL proves: how every target stands. Completion, rebuilding and auditing rest on it.
+
+use chrono::NaiveDateTime;
+use rust_decimal::Decimal;
+use sqlx::{Executor, MySqlConnection, Row};
+
+use super::promotions::move_status;
+use super::sql::TypeSql;
+use super::{Bounds, Store, StoreError};
+use crate::domain::{Amount, Counter, Counts, Partition, ProcessStatus, Promotion, PromotionStatus, TargetId};
+
+/// Targets that stand alike.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StatusCount {
+    /// Their status; nothing where no result row exists yet.
+    pub status: Option<ProcessStatus>,
+    /// SUCCESS: whether it took more than the first attempt.
+    pub again: bool,
+    /// How many.
+    pub targets: u64,
+    /// Their money, the default where they have none of their own.
+    pub amount: Amount,
+    /// How many of them wait for a person.
+    pub waiting: u64,
+    /// PENDING: when the one that has waited longest was last touched.
+    pub oldest: Option<NaiveDateTime>,
+}
+
+/// How every target of a promotion stands.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Proof {
+    /// Disjoint groups.
+    pub groups: Vec<StatusCount>,
+}
+
+/// How a partition's targets stand, up to the last published one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartitionProof {
+    /// Published and settled counts, as they must stand in Redis.
+    pub counts: Counts,
+    /// Published and not final, ascending.
+    pub unfinished: Vec<TargetId>,
+}
+
+/// More entries than a window and a slice of a requeue ever leave unfinished in one partition.
+const MAX_REBUILT: usize = 200_000;
+
+impl Proof {
+    /// Targets in all.
+    pub fn targets(&self) -> u64 {
+        self.groups.iter().map(|group| group.targets).sum()
+    }
+
+    /// Settled counts; `published` counts the targets.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { published: self.targets(), ..Counts::default() };
+        for group in &self.groups {
+            if let Some(counter) = counter(group.status, group.again) {
+                counts.add(counter, group.targets);
+            }
+        }
+        counts
+    }
+
+    /// Whether every target is final.
+    pub fn is_complete(&self) -> bool {
+        self.counts().settled() == self.targets()
+    }
+
+    /// Targets whose row waits for a person.
+    pub fn waiting(&self) -> u64 {
+        self.groups.iter().map(|group| group.waiting).sum()
+    }
+
+    /// Money of the targets with a status.
+    pub fn amount(&self, status: ProcessStatus) -> Amount {
+        self.groups.iter().filter(|group| group.status == Some(status)).map(|group| group.amount).sum()
+    }
+}
+
+impl Store {
+    /// How every target of a promotion stands.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prove(&self, promotion: &Promotion) -> Result<Proof, StoreError> {
+        let Some(bounds) = self.bounds(promotion).await? else { return Ok(Proof::default()) };
+        let sql = self.sql_of(&promotion.kind)?;
+        prove(&mut *self.pool.acquire().await?, &sql, promotion, bounds).await
+    }
+
+    /// IN_PROGRESS → COMPLETED, if MySQL proves that every target is final: one transaction that holds the
+    /// promotion row asks, and writes the final summary from the answer. Gives the proof when this call or an
+    /// earlier one completed it. A promotion whose targets are no longer those that were sealed becomes FAILED.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn complete(&self, promotion: &Promotion) -> Result<Option<Proof>, StoreError> {
+        let bounds = self.bounds(promotion).await?;
+        let sql = self.sql_of(&promotion.kind)?;
+        let now = self.now();
+        let mut transaction = self.pool.begin().await?;
+        let status: Option<String> =
+            sqlx::query_scalar("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ? FOR UPDATE")
+                .bind(promotion.id.0)
+                .fetch_optional(&mut *transaction)
+                .await?;
+        let status = status.as_deref().and_then(PromotionStatus::from_code);
+        if !matches!(status, Some(PromotionStatus::InProgress | PromotionStatus::Completed)) {
+            return Ok(None);
+        }
+        let proof = match bounds {
+            Some(bounds) => prove(&mut transaction, &sql, promotion, bounds).await?,
+            None => Proof::default(),
+        };
+        if status == Some(PromotionStatus::Completed) {
+            return Ok(Some(proof));
+        }
+        if !proof.is_complete() {
+            return Ok(None);
+        }
+        if proof.targets() != promotion.total_count {
+            drop(transaction);
+            let memo = format!("sealed with {} targets, and {} are there now", promotion.total_count, proof.targets());
+            self.fail(promotion.id, PromotionStatus::InProgress, &memo).await?;
+            return Ok(None);
+        }
+        move_status(&mut transaction, promotion.id, PromotionStatus::InProgress, PromotionStatus::Completed, now).await?;
+        let counts = proof.counts();
+        sqlx::query(
+            "UPDATE campaign_promotion_summary SET published_count = ?, success_count = ?, fail_count = ?, \
+             retry_success_count = ?, completed_at = ?, updated_at = ? WHERE promotion_id = ?",
+        )
+        .bind(counts.published)
+        .bind(counts.success)
+        .bind(counts.fail)
+        .bind(counts.retry_success)
+        .bind(now)
+        .bind(now)
+        .bind(promotion.id.0)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Some(proof))
+    }
+
+    /// How a partition stands up to `last`, from one snapshot, so that counts and unfinished targets agree.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prove_partition(&self, promotion: &Promotion, partition: Partition, last: TargetId) -> Result<PartitionProof, StoreError> {
+        let nothing = PartitionProof { counts: Counts::default(), unfinished: Vec::new() };
+        let Some(bounds) = self.bounds(promotion).await? else { return Ok(nothing) };
+        let last = last.min(bounds.last);
+        if last < bounds.first {
+            return Ok(nothing);
+        }
+        let sql = self.sql_of(&promotion.kind)?;
+        let mut connection = self.pool.acquire().await?;
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+        connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
+        let proof = prove_partition(&mut connection, &sql, partition, bounds.first, last).await;
+        // Whatever happened, this connection's transaction ends here; after an error it is not used again.
+        match connection.execute("ROLLBACK").await {
+            Ok(_) => {}
+            Err(_) => drop(connection.detach()),
+        }
+        proof
+    }
+}
+
+async fn prove(connection: &mut MySqlConnection, sql: &TypeSql, promotion: &Promotion, bounds: Bounds) -> Result<Proof, StoreError> {
+    let rows = sqlx::query(&sql.proof)
+        .bind(promotion.defaults.amount.map(Amount::decimal))
+        .bind(promotion.id.0)
+        .bind(bounds.first.0)
+        .bind(bounds.last.0)
+        .fetch_all(connection)
+        .await?;
+    let groups = rows.iter().map(|row| {
+        Ok(StatusCount {
+            status: status(row.try_get(0)?)?,
+            again: row.try_get::<i64, _>(1)? != 0,
+            targets: row.try_get::<i64, _>(2)?.unsigned_abs(),
+            amount: Amount::from_row(row.try_get(3)?),
+            waiting: u64::try_from(row.try_get::<Decimal, _>(4)?).unwrap_or(u64::MAX),
+            oldest: row.try_get(5)?,
+        })
+    });
+    Ok(Proof { groups: groups.collect::<Result<_, StoreError>>()? })
+}
+
+async fn prove_partition(
+    connection: &mut MySqlConnection,
+    sql: &TypeSql,
+    partition: Partition,
+    first: TargetId,
+    last: TargetId,
+) -> Result<PartitionProof, StoreError> {
+    let rows = sqlx::query(&sql.partition_proof)
+        .bind(partition.promotion.0)
+        .bind(first.0)
+        .bind(last.0)
+        .bind(i64::from(partition.number))
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut counts = Counts::default();
+    for row in &rows {
+        let targets = row.try_get::<i64, _>(3)?.unsigned_abs();
+        counts.published += targets;
+        if let Some(counter) = counter(status(row.try_get(1)?)?, row.try_get::<i64, _>(2)? != 0) {
+            counts.add(counter, targets);
+        }
+    }
+    let unfinished: Vec<i64> = sqlx::query_scalar(&sql.unfinished)
+        .bind(partition.promotion.0)
+        .bind(first.0)
+        .bind(last.0)
+        .bind(i64::from(partition.number))
+        .bind(MAX_REBUILT as u64 + 1)
+        .fetch_all(connection)
+        .await?;
+    if unfinished.len() > MAX_REBUILT {
+        return Err(StoreError::Data(format!(
+            "partition {partition} has more than {MAX_REBUILT} unfinished targets on its stream; requeue in smaller slices"
+        )));
+    }
+    Ok(PartitionProof { counts, unfinished: unfinished.into_iter().map(TargetId).collect() })
+}
+
+fn status(code: &str) -> Result<Option<ProcessStatus>, StoreError> {
+    match code {
+        "NONE" => Ok(None),
+        code => match ProcessStatus::from_code(code) {
+            Some(status) => Ok(Some(status)),
+            None => Err(StoreError::Data(format!("process_status is {code:?}, which this product does not know"))),
+        },
+    }
+}
+
+fn counter(status: Option<ProcessStatus>, again: bool) -> Option<Counter> {
+    match status? {
+        ProcessStatus::Success if again => Some(Counter::RetrySuccess),
+        ProcessStatus::Success => Some(Counter::Success),
+        ProcessStatus::Failed => Some(Counter::Fail),
+        ProcessStatus::Pending | ProcessStatus::Retrying => None,
+    }
+}

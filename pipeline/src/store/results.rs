@@ -1,0 +1,272 @@
+//! Intent and outcome: the two writes that every payout rests on.
+
+use chrono::NaiveDateTime;
+use rust_decimal::Decimal;
+use sqlx::mysql::MySqlRow;
+use sqlx::{MySqlPool, Row};
+
+use super::error::repeated;
+use super::json::{self, Rows};
+use super::sql::TypeSql;
+use super::{Store, StoreError};
+use crate::domain::decide::Write;
+use crate::domain::outcome::{Effect, Receipt};
+use crate::domain::result::AttemptToken;
+use crate::domain::{
+    Amount, CustomerUid, PayoutType, ProcessStatus, PromotionId, ResultRow, Shape, Target, TargetId, Waits,
+};
+
+/// Who records the intent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// A payer, for entries delivered for the first time: new rows become its own.
+    First,
+    /// The retrier, for entries it has taken: RETRYING rows become its own too, one attempt more.
+    Again,
+}
+
+/// A target and its result, read together after the intent.
+#[derive(Clone, Debug)]
+pub struct Payout {
+    /// To whom.
+    pub target: Target,
+    /// Where it stands.
+    pub row: ResultRow,
+}
+
+/// An outcome of one target, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The target.
+    pub target: TargetId,
+    /// The row as it was when the decision was made: its generation, token and retry count guard the write.
+    pub row: ResultRow,
+    /// What it does to the row.
+    pub write: Write,
+    /// With [`Effect::Paid`].
+    pub receipt: Option<Receipt>,
+    /// `error_code`, at most 50 characters.
+    pub code: Option<String>,
+    /// `error_message`, at most 500 characters.
+    pub message: Option<String>,
+}
+
+impl Store {
+    /// Commits the intent to pay these targets and reads them back with their results. Targets that do not
+    /// exist, or belong to another promotion, are absent from the answer. Repeating it under the same token
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the intent may or may not be committed then.
+    pub async fn begin(
+        &self,
+        kind: &PayoutType,
+        promotion: PromotionId,
+        targets: &[TargetId],
+        token: AttemptToken,
+        claim: Claim,
+    ) -> Result<Vec<Payout>, StoreError> {
+        debug_assert!(targets.is_sorted(), "unsorted overlapping upserts deadlock by the hundred");
+        let sql = self.sql_of(kind)?;
+        let ids = json::ids(targets.iter().copied());
+        let statement = match claim {
+            Claim::First => &sql.intent,
+            Claim::Again => &sql.retry_intent,
+        };
+        let now = self.now();
+        repeated(|| {
+            sqlx::query(statement)
+                .bind(token.0.cast_signed())
+                .bind(now)
+                .bind(now)
+                .bind(now)
+                .bind(&ids)
+                .bind(promotion.0)
+                .execute(&self.pool)
+        })
+        .await?;
+        let rows = sqlx::query(&sql.read).bind(&ids).bind(promotion.0).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| payout(row, kind.shape)).collect()
+    }
+
+    /// Reads targets with their results, without an intent.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn payouts(&self, kind: &PayoutType, promotion: PromotionId, targets: &[TargetId]) -> Result<Vec<Payout>, StoreError> {
+        let sql = self.sql_of(kind)?;
+        let ids = json::ids(targets.iter().copied());
+        let rows = sqlx::query(&sql.read).bind(&ids).bind(promotion.0).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| payout(row, kind.shape)).collect()
+    }
+
+    /// Writes outcomes, guarded, and tells how each row stands afterwards: as the statement proves, or read
+    /// back where it does not. Repeating it is harmless: a final row is not changed again.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the outcomes may or may not be committed then. Call again with the same.
+    pub async fn record(
+        &self,
+        kind: &PayoutType,
+        promotion: PromotionId,
+        outcomes: &mut [Outcome],
+    ) -> Result<Vec<(TargetId, ResultRow)>, StoreError> {
+        outcomes.sort_by_key(|outcome| outcome.target);
+        let sql = self.sql_of(kind)?;
+        let (paid, other): (Vec<&Outcome>, Vec<&Outcome>) = outcomes.iter().partition(|outcome| is_plain_payment(outcome));
+        let mut unproved = other;
+        let mut rows = Vec::with_capacity(paid.len() + unproved.len());
+        if !paid.is_empty() {
+            if self.record_paid(&sql, &paid).await? == paid.len() as u64 {
+                rows.extend(paid.iter().map(|outcome| (outcome.target, paid_row(outcome))));
+            } else {
+                unproved.extend(paid);
+                unproved.sort_by_key(|outcome| outcome.target);
+            }
+        }
+        if !unproved.is_empty() {
+            self.record_any(&sql, promotion, &unproved).await?;
+            rows.extend(read_results(&self.pool, &sql, unproved.iter().map(|outcome| outcome.target)).await?);
+        }
+        Ok(rows)
+    }
+
+    /// How results stand.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn results(&self, kind: &PayoutType, targets: &[TargetId]) -> Result<Vec<(TargetId, ResultRow)>, StoreError> {
+        read_results(&self.pool, &*self.sql_of(kind)?, targets.iter().copied()).await
+    }
+
+    async fn record_paid(&self, sql: &TypeSql, outcomes: &[&Outcome]) -> Result<u64, StoreError> {
+        let mut rows = Rows::new();
+        for outcome in outcomes {
+            let row = &outcome.row;
+            rows.row(outcome.target.0).number(row.token.0).number(row.generation).number(row.retry_count);
+            rows.text(outcome.receipt.as_ref().map(|receipt| receipt.money_key.as_str()));
+            self.voucher_fields(&mut rows, sql, outcome);
+            rows.end();
+        }
+        let json = rows.finish();
+        let now = self.now();
+        let done = repeated(|| sqlx::query(&sql.paid).bind(&json).bind(now).execute(&self.pool)).await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn record_any(&self, sql: &TypeSql, promotion: PromotionId, outcomes: &[&Outcome]) -> Result<(), StoreError> {
+        let mut rows = Rows::new();
+        for outcome in outcomes {
+            let (row, write) = (&outcome.row, &outcome.write);
+            rows.row(outcome.target.0).number(row.token.0).number(row.generation).number(u8::from(write.another_attempt));
+            rows.text(Some(effect_code(write.effect)));
+            rows.text(outcome.receipt.as_ref().map(|receipt| receipt.money_key.as_str()));
+            rows.text(outcome.code.as_deref()).text(outcome.message.as_deref());
+            rows.text(waits_code(write.effect));
+            rows.text(row.first_sent_at.map(local_text).as_deref());
+            self.voucher_fields(&mut rows, sql, outcome);
+            rows.end();
+        }
+        let json = rows.finish();
+        let now = self.now();
+        repeated(|| {
+            sqlx::query(&sql.outcome).bind(promotion.0).bind(now).bind(now).bind(now).bind(&json).execute(&self.pool)
+        })
+        .await?;
+        Ok(())
+    }
+
+    fn voucher_fields(&self, rows: &mut Rows, sql: &TypeSql, outcome: &Outcome) {
+        match sql.kind.shape {
+            Shape::Point => {}
+            Shape::Voucher => {
+                let receipt = outcome.receipt.as_ref();
+                let pin = receipt.and_then(|receipt| receipt.voucher_pin.as_ref());
+                let sealed = pin.zip(self.pins.as_ref()).map(|(pin, cipher)| hex::encode(cipher.seal(outcome.target, pin)));
+                let expiry = receipt.and_then(|receipt| receipt.voucher_expiry_at).map(local_text);
+                rows.text(receipt.and_then(|receipt| receipt.voucher_code.as_deref()));
+                rows.text(sealed.as_deref()).text(expiry.as_deref());
+            }
+        }
+    }
+}
+
+fn local_text(at: NaiveDateTime) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Paid, by an attempt that nobody else has touched as far as we know.
+fn is_plain_payment(outcome: &Outcome) -> bool {
+    outcome.write.effect == Effect::Paid && !outcome.write.another_attempt && outcome.row.waits.is_none()
+}
+
+/// What `paid.sql` proves where it matched.
+fn paid_row(outcome: &Outcome) -> ResultRow {
+    ResultRow { status: ProcessStatus::Success, ..outcome.row }
+}
+
+fn effect_code(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Paid => "PAID",
+        Effect::Failed => "FAILED",
+        Effect::NotExecuted => "NOT_EXECUTED",
+        Effect::GiveUp => "GIVE_UP",
+        Effect::NotCalled => "NOT_CALLED",
+        Effect::Unknown(_) => "UNKNOWN",
+    }
+}
+
+fn waits_code(effect: Effect) -> Option<&'static str> {
+    match effect {
+        Effect::Unknown(waits) => waits.map(Waits::code),
+        Effect::Paid | Effect::Failed | Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled => None,
+    }
+}
+
+async fn read_results(
+    pool: &MySqlPool,
+    sql: &TypeSql,
+    targets: impl Iterator<Item = TargetId>,
+) -> Result<Vec<(TargetId, ResultRow)>, StoreError> {
+    let ids = json::ids(targets);
+    let rows = sqlx::query(&sql.read_results).bind(&ids).fetch_all(pool).await?;
+    rows.iter().map(|row| Ok((TargetId(row.try_get(0)?), result_row(row, 1)?))).collect()
+}
+
+fn payout(row: &MySqlRow, shape: Shape) -> Result<Payout, StoreError> {
+    let mut target = Target {
+        id: TargetId(row.try_get(0)?),
+        customer: CustomerUid(row.try_get(1)?),
+        amount: row.try_get::<Option<Decimal>, _>(2)?.map(Amount::from_row),
+        reason: row.try_get(3)?,
+        expired_at: row.try_get(4)?,
+        merchant_code: row.try_get(5)?,
+        voucher_number: None,
+        is_withdrawal: false,
+    };
+    let first_of_result = match shape {
+        Shape::Point => 6,
+        Shape::Voucher => {
+            target.voucher_number = row.try_get(6)?;
+            target.is_withdrawal = row.try_get(7)?;
+            8
+        }
+    };
+    Ok(Payout { target, row: result_row(row, first_of_result)? })
+}
+
+fn result_row(row: &MySqlRow, at: usize) -> Result<ResultRow, StoreError> {
+    let status: &str = row.try_get(at)?;
+    let waits: Option<&str> = row.try_get(at + 6)?;
+    let unknown = |what: &str| StoreError::Data(format!("a result row holds a {what} that this product does not know"));
+    Ok(ResultRow {
+        status: ProcessStatus::from_code(status).ok_or_else(|| unknown("process_status"))?,
+        retry_count: row.try_get::<i32, _>(at + 1)?.cast_unsigned(),
+        may_have_executed: row.try_get(at + 2)?,
+        generation: row.try_get::<i32, _>(at + 3)?.cast_unsigned(),
+        requeues: row.try_get::<i32, _>(at + 4)?.cast_unsigned(),
+        first_sent_at: row.try_get::<Option<NaiveDateTime>, _>(at + 5)?,
+        waits: waits.map(|code| Waits::from_code(code).ok_or_else(|| unknown("waits_for"))).transpose()?,
+        token: AttemptToken(row.try_get::<i64, _>(at + 7)?.cast_unsigned()),
+    })
+}

@@ -1,0 +1,32 @@
+-- Any outcome, guarded: the row is not final, and its key generation is the one that was called. Whether
+-- "not executed" means RETRYING, FAILED or still unknown is decided by the row as it stands in this
+-- statement, never from memory: an answer speaks only for its own attempt, so it counts only where the row
+-- still carries that attempt's token and no other attempt may have been executed. Assignments run from left
+-- to right; what a condition reads is assigned after it, process_status last. A row that MySQL has lost
+-- (a commit undone by a failover) is made again.
+INSERT INTO {results} ({key}, promotion_id, process_status, transaction_key, {voucher_columns} error_code, error_message, retry_count,
+  may_have_executed, key_generation, attempt_token, first_sent_at, waits_for, created_at, updated_at)
+SELECT v.id, ?, CASE v.effect WHEN 'PAID' THEN 'SUCCESS' WHEN 'FAILED' THEN 'FAILED' ELSE 'PENDING' END, v.money_key, {voucher_values}
+  v.error_code, v.error_message, v.another, v.effect NOT IN ('PAID', 'FAILED'), v.generation, v.token, COALESCE(CAST(v.first_sent AS DATETIME), ?), v.waits, ?, ?
+FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', token BIGINT PATH '$[1]', generation INT PATH '$[2]', another INT PATH '$[3]',
+    effect VARCHAR(12) PATH '$[4]', money_key VARCHAR(100) PATH '$[5]', error_code VARCHAR(50) PATH '$[6]',
+    error_message VARCHAR(500) PATH '$[7]', waits VARCHAR(30) PATH '$[8]', first_sent VARCHAR(19) PATH '$[9]' {voucher_outcome_json})) v
+ON DUPLICATE KEY UPDATE
+  transaction_key = IF({guard} AND v.effect = 'PAID', v.money_key, {results}.transaction_key),
+  {voucher_updates}
+  error_code = IF({guard}, IF(v.effect = 'PAID', NULL, COALESCE(v.error_code, {results}.error_code)), {results}.error_code),
+  error_message = IF({guard}, IF(v.effect = 'PAID', NULL, COALESCE(v.error_message, {results}.error_message)), {results}.error_message),
+  waits_for = IF({guard},
+    CASE v.effect WHEN 'PAID' THEN NULL WHEN 'FAILED' THEN NULL WHEN 'UNKNOWN' THEN COALESCE(v.waits, {results}.waits_for)
+      WHEN 'GIVE_UP' THEN IF({unproved}, 'UNKNOWN_OUTCOME', NULL) ELSE {results}.waits_for END,
+    {results}.waits_for),
+  first_sent_at = IF({guard} AND v.effect = 'NOT_CALLED' AND NOT ({unproved}) AND {results}.retry_count = 0, NULL, {results}.first_sent_at),
+  retry_count = IF({guard},
+    IF(v.effect = 'NOT_CALLED', IF({unproved}, {results}.retry_count, GREATEST({results}.retry_count, 1) - 1), {results}.retry_count + v.another),
+    {results}.retry_count),
+  updated_at = IF({guard}, VALUES(updated_at), {results}.updated_at),
+  may_have_executed = IF({guard} AND v.effect = 'UNKNOWN', 1, {results}.may_have_executed),
+  process_status = IF({guard},
+    CASE v.effect WHEN 'PAID' THEN 'SUCCESS' WHEN 'FAILED' THEN 'FAILED' WHEN 'UNKNOWN' THEN 'PENDING'
+      WHEN 'GIVE_UP' THEN IF({unproved}, 'PENDING', 'FAILED') ELSE IF({unproved}, 'PENDING', 'RETRYING') END,
+    {results}.process_status)
