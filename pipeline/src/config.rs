@@ -1,1 +1,129 @@
-//! config
+//! The configuration: the embedded defaults, a file over them, environment variables over both.
+//!
+//! `config/default.toml` explains every key and is the only place with defaults. Everything is read and
+//! checked before anything else happens, and every fault is reported at once. No other module reads
+//! environment variables, and this one reads them from a map, so that tests need none.
+
+mod build;
+mod check;
+mod dump;
+mod fault;
+mod layers;
+mod reader;
+mod secret;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+pub use check::SENDS_PER_DELIVERY;
+pub use fault::{Fault, Faults};
+pub use layers::{CONFIG_FILE_VARIABLE, variable, variables};
+pub use secret::{HIDDEN, PinKey, Secret};
+pub use sections::{
+    BreakerConfig, DispatcherConfig, LogConfig, LogFormat, MoneyConfig, PayerConfig, RedisConfig, RetryConfig,
+    StoreConfig, SummarizerConfig,
+};
+
+/// Environment variables by name.
+pub type Environment = BTreeMap<String, String>;
+
+/// What a program cannot do without, beside the database. What it does not need is not read at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Needs {
+    /// REDIS_URL.
+    pub redis: bool,
+    /// MONEY_URL and MONEY_TOKEN.
+    pub money: bool,
+    /// The key for voucher PINs is read, where one is set.
+    pub pin: bool,
+}
+
+/// A configuration without faults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `database.url`
+    pub database_url: Secret,
+    /// `redis.url`; empty where it is not needed.
+    pub redis_url: Secret,
+    /// `[redis]`
+    pub redis: RedisConfig,
+    /// `[store]`
+    pub store: StoreConfig,
+    /// `time.zone`
+    pub time_zone: chrono_tz::Tz,
+    /// `metrics.addr`, host and port.
+    pub metrics_addr: String,
+    /// `metrics.upkeep`
+    pub metrics_upkeep: Duration,
+    /// `health.live_within`
+    pub live_within: Duration,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `shutdown.grace`
+    pub shutdown_grace: Duration,
+    /// `consumer.name`, or the name of the host.
+    pub consumer_name: String,
+    /// `consumer.lease`
+    pub consumer_lease: Duration,
+    /// `[money]`
+    pub money: MoneyConfig,
+    /// `[breaker]`
+    pub breaker: BreakerConfig,
+    /// `[retry]`
+    pub retry: RetryConfig,
+    /// `[dispatcher]`
+    pub dispatcher: DispatcherConfig,
+    /// `[payer]`
+    pub payer: PayerConfig,
+    /// `[summarizer]`
+    pub summarizer: SummarizerConfig,
+    /// The key in `pin.key_file`.
+    pub pin_key: Option<PinKey>,
+    /// What is allowed and probably not meant. Logged once, at start.
+    pub warnings: Vec<String>,
+    /// `money.limiter_wait`; what is really left is [`Config::limiter_wait`].
+    least_limiter_wait: Duration,
+    effective: String,
+}
+
+impl Config {
+    /// Reads and checks everything. `file` goes before the one that `PAYOUT_CONFIG_FILE` names.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn load(needs: Needs, file: Option<&Path>, environment: &Environment) -> Result<Self, Faults> {
+        let (config, reader) = build::build(needs, file, environment);
+        match reader.faults.is_empty() {
+            true => Ok(config),
+            false => Err(Faults(reader.faults)),
+        }
+    }
+
+    /// The configuration in effect as TOML, secrets hidden, with the origin of each value.
+    pub fn dump(&self) -> &str {
+        &self.effective
+    }
+
+    /// How long an entry may wait for the shared limit before its call is given back unsent: what the timers
+    /// leave of the visibility timeout, so that nobody works on an entry that has been taken from him.
+    pub fn limiter_wait(&self) -> Duration {
+        self.retry.visibility_timeout.saturating_sub(self.longest_work()).max(self.least_limiter_wait)
+    }
+
+    /// How long the work on one delivery may take, waiting for the limit aside.
+    fn longest_work(&self) -> Duration {
+        self.money.timeout * SENDS_PER_DELIVERY + self.store.write_time
+    }
+}
+
+/// The variables of this process; those that are not UTF-8 are passed over.
+pub fn process_environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! Rules over several keys.
+
+use std::time::Duration;
+
+use super::reader::Reader;
+use super::{Config, Needs};
+
+/// Requests that may be sent for one delivery of an entry, each up to the deadline: look-up, charge, cancel.
+pub const SENDS_PER_DELIVERY: u32 = 3;
+
+/// Reports what contradicts itself. A rule over a key that has a fault already is passed over.
+pub(super) fn rules(config: &Config, needs: Needs, r: &mut Reader) {
+    let (retry, payer, money) = (&config.retry, &config.payer, &config.money);
+    if needs.money {
+        held_long_enough(config, r);
+    }
+    let sweep = config.summarizer.sweep_interval;
+    below(r, ("retry.visibility_timeout", retry.visibility_timeout), ("summarizer.sweep_interval", sweep));
+    below(r, ("payer.block", payer.block), ("redis.response_timeout", config.redis.response_timeout));
+    below(r, ("money.key_retention_margin", money.key_retention_margin), ("money.key_retention", money.key_retention));
+    at_most(r, ("retry.backoff_base", retry.backoff_base), ("retry.backoff_cap", retry.backoff_cap));
+    at_most(r, ("breaker.open_for", config.breaker.open_for), ("breaker.open_cap", config.breaker.open_cap));
+    if payer.batch > payer.in_flight {
+        contradiction(
+            r,
+            ("payer.batch", payer.batch.to_string()),
+            ("payer.in_flight", payer.in_flight.to_string()),
+            "payer.batch at most payer.in_flight",
+        );
+    }
+}
+
+/// An entry may be held as long as everything that is done with it takes; who holds it longer is taken for dead.
+fn held_long_enough(config: &Config, r: &mut Reader) {
+    let keys = ["money.timeout", "store.write_time", "money.limiter_wait", "retry.visibility_timeout"];
+    if keys.iter().any(|key| r.faulty.contains(*key)) {
+        return;
+    }
+    let needed = config.longest_work() + config.least_limiter_wait;
+    if needed < config.retry.visibility_timeout {
+        return;
+    }
+    let place = format!("{} and {}", r.place("money.timeout"), r.place("retry.visibility_timeout"));
+    let found = format!(
+        "{SENDS_PER_DELIVERY} × money.timeout {} + store.write_time {} + money.limiter_wait {} = {}, and retry.visibility_timeout {}",
+        show(config.money.timeout),
+        show(config.store.write_time),
+        show(config.least_limiter_wait),
+        show(needed),
+        show(config.retry.visibility_timeout),
+    );
+    r.faults.push(super::Fault {
+        place,
+        found,
+        expected: "the sum below the visibility timeout (an entry would be taken from a payer that still works on it)"
+            .to_owned(),
+        advice: "Lower PAYOUT_MONEY_TIMEOUT or raise PAYOUT_RETRY_VISIBILITY_TIMEOUT.".to_owned(),
+    });
+}
+
+fn below(r: &mut Reader, lower: (&str, Duration), upper: (&str, Duration)) {
+    if lower.1 >= upper.1 {
+        let rule = format!("{} below {}", lower.0, upper.0);
+        contradiction(r, (lower.0, show(lower.1)), (upper.0, show(upper.1)), &rule);
+    }
+}
+
+fn at_most(r: &mut Reader, lower: (&str, Duration), upper: (&str, Duration)) {
+    if lower.1 > upper.1 {
+        let rule = format!("{} at most {}", lower.0, upper.0);
+        contradiction(r, (lower.0, show(lower.1)), (upper.0, show(upper.1)), &rule);
+    }
+}
+
+fn contradiction(r: &mut Reader, first: (&str, String), second: (&str, String), expected: &str) {
+    if r.faulty.contains(first.0) || r.faulty.contains(second.0) {
+        return;
+    }
+    let place = format!("{} and {}", r.place(first.0), r.place(second.0));
+    let found = format!("{} {} and {} {}", first.0, first.1, second.0, second.1);
+    r.faults.push(super::Fault {
+        place,
+        found,
+        expected: expected.to_owned(),
+        advice: "Change one of the two.".to_owned(),
+    });
+}
+
+/// What is allowed and probably not meant.
+pub(super) fn warn(config: &mut Config, needs: Needs) {
+    let mut warn = |text: String| config.warnings.push(text);
+    if needs.pin && config.pin_key.is_none() {
+        warn("PAYOUT_PIN_KEY_FILE is not set: vouchers that carry a PIN cannot be recorded".to_owned());
+    }
+    if needs.money && config.money.timeout + config.store.write_time > config.shutdown_grace {
+        warn(format!(
+            "shutdown.grace {} is shorter than money.timeout {} + store.write_time {}: calls in flight are left to others",
+            show(config.shutdown_grace),
+            show(config.money.timeout),
+            show(config.store.write_time),
+        ));
+    }
+    if needs.money && config.money.final_error_codes.is_empty() {
+        warn(
+            "money.final_error_codes is empty: every refusal stays open until its code is on the list \
+             (PAYOUT_MONEY_FINAL_ERROR_CODES)"
+                .to_owned(),
+        );
+    }
+}
+
+fn show(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
