@@ -1,0 +1,36 @@
+#!lua
+-- Replaces a partition by what MySQL says, if its last id has not moved. Repeating is refused: the last id has moved,
+-- or, where nothing had to be added, the same is written again.
+-- No allow-oom: the server refuses it under memory pressure before the first write.
+-- KEYS  targets counts
+-- ARGV  group, expected last id, completed_at ('' = leave it), published, success, fail, retry_success, then records
+-- reply {'OK'} | {'MISSING'} | {'LAST', last id}
+local call = redis.call
+local s, h, g = KEYS[1], KEYS[2], ARGV[1]
+local ts, th = call('TYPE', s).ok, call('TYPE', h).ok
+if (ts ~= 'none' and ts ~= 'stream') or (th ~= 'none' and th ~= 'hash') then
+  return redis.error_reply('WRONGTYPE a key of the partition holds another type')
+end
+if ts == 'none' then return {'MISSING'} end
+local last
+local info = call('XINFO', 'STREAM', s)
+for k = 1, #info, 2 do if info[k] == 'last-generated-id' then last = info[k + 1] end end
+if last ~= ARGV[2] then return {'LAST', last} end
+local first, second = string.match(last, '^(%d+)-(%d+)$')
+if #second > 16 or tonumber(second) > 9e15 then
+  return redis.error_reply('BADID the second part of the last id is not a time')
+end
+-- Microseconds, or behind the last one: an id is never used twice, even when the clock goes back.
+local t = call('TIME')
+local id = math.max(t[1] * 1000000 + t[2], tonumber(second) + 1)
+call('UNLINK', s)
+call('XGROUP', 'CREATE', s, g, '0', 'MKSTREAM') -- in the same step: blocked readers do not notice
+for k = 8, #ARGV do
+  call('XADD', s, string.format('%s-%.0f', first, id), 'd', ARGV[k])
+  id = id + 1
+end
+if #ARGV < 8 and last ~= '0-0' then call('XSETID', s, last) end
+call('HSET', h, 'published_count', ARGV[4], 'success_count', ARGV[5], 'fail_count', ARGV[6],
+  'retry_success_count', ARGV[7])
+if ARGV[3] ~= '' then call('HSET', h, 'last_completed_at', ARGV[3]) end
+return {'OK'}

@@ -1,0 +1,75 @@
+//! Rebuilding a partition from MySQL, and making one for a requeue.
+
+use super::{Streams, StreamsError, reply, script};
+use crate::domain::{Counts, EntryId, Partition, TargetId};
+use crate::keys;
+
+/// What became of a rebuild.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rebuilt {
+    /// The partition is what was given.
+    Done,
+    /// Nothing was written: the last id is this one by now. Read the snapshot again.
+    Moved(EntryId),
+    /// Nothing was written: there is no stream. The dispatcher refills it.
+    Missing,
+}
+
+impl Streams {
+    /// Replaces a partition, if its last id still is `expected_last`: its counts, and one entry for each record, all
+    /// undelivered. Their ids continue the last one under the same first part, so that the dispatcher goes on where it
+    /// was, and no id is used twice. Whoever holds an old entry settles nothing any more.
+    ///
+    /// What was parked or held is not remembered: the new entries are delivered to payers, who find rows that are not
+    /// new and park them again with their row's retry count. Without `completed_at` the partition's stays.
+    ///
+    /// # Errors
+    /// Any. Refused before the first write under memory pressure. Repeating gives [`Rebuilt::Moved`], or, without
+    /// records, writes the same again.
+    pub async fn rebuild(
+        &self,
+        partition: Partition,
+        expected_last: EntryId,
+        counts: &Counts,
+        completed_at: Option<&str>,
+        records: &[Vec<u8>],
+    ) -> Result<Rebuilt, StreamsError> {
+        let size = records.iter().map(|record| record.len()).sum();
+        let keys = [keys::targets(partition), keys::counts(partition)];
+        let mut call = script::REBUILD.on(&keys, records.len() + 7, size).arg(keys::GROUP);
+        call.push_id(expected_last);
+        call.push(completed_at.unwrap_or_default());
+        push_counts(&mut call, counts);
+        for record in records {
+            call.push(record.as_slice());
+        }
+        let mut items = reply::array(self.link.call(call).await?)?.into_iter();
+        let mut next = || items.next().ok_or_else(|| StreamsError::unexpected("a short array"));
+        match reply::text(next()?)?.as_str() {
+            "OK" => Ok(Rebuilt::Done),
+            "LAST" => Ok(Rebuilt::Moved(reply::id(next()?)?)),
+            "MISSING" => Ok(Rebuilt::Missing),
+            other => Err(StreamsError::unexpected(other)),
+        }
+    }
+
+    /// Makes the empty stream and group of a partition whose targets up to `last` were all published before, with these
+    /// counts, so that it can be rebuilt: for the requeue of a completed promotion, whose keys are gone. Says whether it
+    /// made them; `false` when the stream was there.
+    ///
+    /// # Errors
+    /// Any; repeating is harmless.
+    pub async fn seed(&self, partition: Partition, last: TargetId, counts: &Counts) -> Result<bool, StreamsError> {
+        let keys = [keys::targets(partition), keys::counts(partition)];
+        let mut call = script::SEED.on(&keys, 6, 64).arg(keys::GROUP);
+        call.push_id(EntryId::published(last));
+        push_counts(&mut call, counts);
+        Ok(reply::number(self.link.call(call).await?)? == 1)
+    }
+}
+
+fn push_counts(call: &mut script::Call, counts: &Counts) {
+    for count in [counts.published, counts.success, counts.fail, counts.retry_success] {
+        call.push(count);
+    }
+}
