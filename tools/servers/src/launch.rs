@@ -305,11 +305,11 @@ fn listening_port(pid: u32) -> Option<u16> {
     })
 }
 
-/// The root that a program lies in when it is not the machine's: a system unpacked into a folder, with its own dynamic
-/// loader.
+/// The root that a program lies in (`ROOT/usr/sbin/mysqld`) when it is not the machine's: a system unpacked into a
+/// folder, with its own dynamic loader.
 pub(crate) fn system_root(program: &Path) -> Option<&Path> {
-    let root = program.ancestors().skip(1).find(|dir| loader(dir).is_file())?;
-    (root != Path::new("/")).then_some(root)
+    let holds = |root: &&Path| program.starts_with(root.join("usr")) && loader(root).is_file();
+    program.ancestors().skip(1).find(holds).filter(|root| *root != Path::new("/"))
 }
 
 /// A command for a server program; one in an unpacked system is started with that system's loader and libraries.
@@ -326,4 +326,24 @@ pub(crate) fn in_root(program: &Path) -> Command {
 
 fn loader(root: &Path) -> PathBuf {
     root.join("lib64/ld-linux-x86-64.so.2")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_system_unpacked_into_a_folder_has_a_root_of_its_own() {
+        for installed in ["/usr/sbin/mariadbd", "/usr/bin/redis-server", "/usr/local/bin/redis-server"] {
+            assert_eq!(system_root(Path::new(installed)), None);
+        }
+        let root = crate::target_dir().join(format!("servers/test-{}-root", std::process::id()));
+        fs::create_dir_all(root.join("lib64")).unwrap();
+        fs::write(loader(&root), "").unwrap();
+        let found = system_root(&root.join("usr/sbin/mysqld")).map(Path::to_owned);
+        let outside = system_root(&root.join("mysqld")).map(Path::to_owned);
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(found, Some(root));
+        assert_eq!(outside, None);
+    }
 }

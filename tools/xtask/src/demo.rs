@@ -69,6 +69,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     step("starting Redis, MariaDB, the money sandbox and the stages");
     let mut stack = Stack::start(Arc::clone(&dir), options.keep_running)?;
     let passed = pay(&runtime, &mut stack, options);
+    while dir.is_ending() {
+        // Interrupted: whoever does that also exits.
+        std::thread::park();
+    }
     if options.keep_running && passed.is_ok() {
         report::addresses(&stack)?;
         stack.leave_running()?;

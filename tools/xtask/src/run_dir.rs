@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,7 @@ const KILL_BOUND: Duration = Duration::from_secs(10);
 pub(crate) struct RunDir {
     path: PathBuf,
     pids: Mutex<()>,
+    ending: AtomicBool,
     /// Held for as long as a demo is being started or watched.
     _lock: Option<File>,
 }
@@ -26,7 +28,7 @@ pub(crate) struct RunDir {
 impl RunDir {
     /// The folder as it is.
     pub(crate) fn open(path: PathBuf) -> Self {
-        Self { path, pids: Mutex::new(()), _lock: None }
+        Self { path, pids: Mutex::default(), ending: AtomicBool::new(false), _lock: None }
     }
 
     /// The workspace's `.run`.
@@ -43,7 +45,7 @@ impl RunDir {
             Err(TryLockError::WouldBlock) => bail!("another demo is running here"),
             Err(TryLockError::Error(error)) => return Err(error).context("cannot lock .run/lock"),
         }
-        let dir = Self { path, pids: Mutex::new(()), _lock: Some(lock) };
+        let dir = Self { path, pids: Mutex::default(), ending: AtomicBool::new(false), _lock: Some(lock) };
         if let Some((name, id)) = dir.running()?.first() {
             bail!("a demo is still up ({name}, pid {}): `cargo xtask down` ends it", id.pid);
         }
@@ -84,6 +86,11 @@ impl RunDir {
         Ok(started)
     }
 
+    /// Whether everything is being ended: what fails from now on fails for that reason.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
     /// What was started here and still runs, in the order of start.
     pub(crate) fn running(&self) -> Result<Vec<(String, ProcessId)>> {
         let text = match fs::read_to_string(self.join("pids")) {
@@ -105,6 +112,7 @@ impl RunDir {
     /// Ends exactly what was started here and still runs, the last started first, so that every stage still has its
     /// servers while it drains. Returns their names.
     pub(crate) fn end_all(&self) -> Result<Vec<String>> {
+        self.ending.store(true, Ordering::SeqCst);
         let _guard = self.pids.lock();
         let mut ended = Vec::new();
         for (name, id) in self.running()?.into_iter().rev() {

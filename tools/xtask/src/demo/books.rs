@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rust_decimal::Decimal;
 use sqlx::Row;
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions, MySqlRow};
 
 use super::targets::Kind;
 
@@ -60,10 +60,10 @@ pub(crate) async fn progress(pool: &MySqlPool) -> Result<Vec<Progress>> {
     )
     .fetch_all(pool)
     .await?;
-    let read = |row: &sqlx::mysql::MySqlRow| {
+    let read = |row: &MySqlRow| {
         Ok(Progress {
-            promotion_type: row.try_get("promotion_type")?,
-            status: row.try_get("promotion_status")?,
+            promotion_type: text(row, "promotion_type")?,
+            status: text(row, "promotion_status")?,
             done: row.try_get::<i64, _>("done")?.try_into()?,
         })
     };
@@ -84,7 +84,7 @@ pub(crate) async fn read(pool: &MySqlPool, kind: Kind, promotion_id: i64) -> Res
     .fetch_one(pool)
     .await?;
     let mut rows = Rows {
-        promotion_status: head.try_get("promotion_status")?,
+        promotion_status: text(&head, "promotion_status")?,
         total_count: head.try_get::<i64, _>("total_count")?.try_into()?,
         total_amount: head.try_get("total_amount")?,
         published: head.try_get::<i64, _>("published")?.try_into()?,
@@ -104,11 +104,19 @@ pub(crate) async fn read(pool: &MySqlPool, kind: Kind, promotion_id: i64) -> Res
         let customer: u64 = row.try_get::<i64, _>("customer_uid")?.try_into()?;
         let target = Target {
             amount: row.try_get("amount")?,
-            status: row.try_get("process_status")?,
-            transaction_key: row.try_get("transaction_key")?,
+            status: text(&row, "process_status")?,
+            transaction_key: text(&row, "transaction_key")?,
         };
         rows.count += 1;
         rows.targets.insert(customer, target);
     }
     Ok(rows)
+}
+
+/// A text column. Those with a binary collation carry the flag that sqlx takes for bytes, so its check is left out.
+fn text<'r, T>(row: &'r MySqlRow, column: &str) -> sqlx::Result<T>
+where
+    T: sqlx::Decode<'r, sqlx::MySql>,
+{
+    row.try_get_unchecked(column)
 }
