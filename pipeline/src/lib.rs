@@ -16,6 +16,7 @@ pub mod health;
 pub mod keys;
 pub mod metrics;
 pub mod money;
+pub mod rebuild;
 pub mod record;
 pub mod shutdown;
 pub mod stage;
