@@ -1,0 +1,243 @@
+//! Dispatcher, sweep, rebuild, completion, the operator, and what `money` does by itself.
+
+use super::{Steps, Who};
+use crate::money::Key;
+use crate::mutant::Mutant;
+use crate::state::{Dispatcher, Requeue, Snapshot, State};
+use crate::store::{self, Promotion};
+use crate::streams::{NOBODY, Redis, index};
+
+use pipeline::domain::result::ProcessStatus;
+
+/// Index of the sweep's rebuild.
+const SWEEP: usize = 0;
+/// Index of the operator's rebuild.
+const OPERATOR: usize = 1;
+
+impl Steps<'_> {
+    /// All steps but those of the workers and the faults.
+    pub(super) fn system(&mut self) {
+        for dispatcher in 0..self.model.scope.dispatchers {
+            self.dispatch(dispatcher);
+        }
+        if self.from.db.promotion == Promotion::InProgress && self.figures_differ() {
+            self.read_snapshot(SWEEP, false);
+        }
+        for rebuild in [SWEEP, OPERATOR] {
+            self.rebuild(rebuild);
+        }
+        self.complete();
+        self.delete_keys();
+        self.stop_and_resume();
+        self.requeue();
+        for key in 0..2 {
+            self.late_requests(key);
+        }
+        if self.from.now < self.model.scope.ticks {
+            let mut state = self.from;
+            state.now += 1;
+            self.push(Who::Clock, "a key lifetime passes", 0, false, true, state);
+        }
+    }
+
+    fn dispatch(&mut self, dispatcher: usize) {
+        let who = Who::Dispatcher(dispatcher);
+        let mut state = self.from;
+        let published = self.from.redis.stream;
+        let running = self.from.db.promotion == Promotion::InProgress;
+        match self.from.dispatchers[dispatcher] {
+            Dispatcher::Behind if running => {
+                state.dispatchers[dispatcher] = Dispatcher::Publishing;
+                self.step(who, "sees IN_PROGRESS", state);
+            }
+            Dispatcher::Behind => {}
+            Dispatcher::Publishing => {
+                state.redis = self.from.redis.publish(self.from.next_seq(), self.model.mutant);
+                state.dispatchers[dispatcher] = Dispatcher::Comparing;
+                self.step(who, if published { "is told the last id" } else { "publishes" }, state);
+            }
+            Dispatcher::Comparing if running && !published && !self.model.is(Mutant::DispatcherLooksAway) => {
+                state.dispatchers[dispatcher] = Dispatcher::Behind;
+                self.step(who, "is told that the stream is gone", state);
+            }
+            Dispatcher::Comparing => {}
+        }
+    }
+
+    /// The sweep's conditions (a), (b), (c), where nobody can be working on the entry or take it.
+    fn figures_differ(&self) -> bool {
+        let State { redis, db, .. } = self.from;
+        if !redis.stream || self.from.rebuilds[SWEEP].is_some() || self.model.is(Mutant::NoSweep) {
+            return false;
+        }
+        let at_work = redis.entry && (redis.undelivered || redis.owner != NOBODY);
+        if at_work || self.entry_in_hand() {
+            return false;
+        }
+        let not_final = u8::from(!db.is_final());
+        let length = u8::from(redis.entry);
+        let consumed = u8::from(redis.owner != NOBODY) + u8::from(redis.undelivered);
+        let mut proved = [0; 4];
+        if let Some(counter) = db.counter() {
+            proved[index(counter)] = 1;
+        }
+        length != not_final || length != consumed || (length == 0 && redis.counts[1..] != proved[1..])
+    }
+
+    /// Reads the last id and then MySQL. Between the two nothing matters: were the last id to move, the
+    /// script would refuse.
+    pub(super) fn read_snapshot(&mut self, rebuild: usize, fault: bool) {
+        let mut state = self.from;
+        let snapshot = Snapshot { last: self.from.redis.seq, counter: self.from.db.counter() };
+        state.rebuilds[rebuild] = Some(snapshot);
+        if rebuild == OPERATOR && self.from.requeue == Requeue::Committed {
+            state.requeue = Requeue::None;
+        }
+        match (rebuild, fault) {
+            (SWEEP, _) => self.step(Who::Sweep, "finds a difference and reads a snapshot", state),
+            (_, false) => self.step(Who::Operator, "reads a snapshot for the rebuild", state),
+            (_, true) => self.fault(Who::Operator, "begins a repair that nothing asks for", state),
+        }
+    }
+
+    fn rebuild(&mut self, rebuild: usize) {
+        let Some(Snapshot { last, counter }) = self.from.rebuilds[rebuild] else { return };
+        let before = self.from.redis;
+        let mut state = self.from;
+        state.rebuilds[rebuild] = None;
+        state.redis = before.rebuild(last, counter, self.from.next_seq(), self.model.mutant);
+        let done = before.stream && (before.seq == last || self.model.is(Mutant::RebuildWithoutGuard));
+        if done && counter == self.from.db.counter() {
+            state.requeued = false;
+        }
+        let who = if rebuild == SWEEP { Who::Sweep } else { Who::Operator };
+        self.step(who, if done { "rebuilds the partition" } else { "finds that the last id has moved" }, state);
+    }
+
+    fn complete(&mut self) {
+        let mut db = store::complete(self.from.db);
+        if self.model.is(Mutant::CompletionByCounts) {
+            db = self.from.db;
+            if db.promotion == Promotion::InProgress && self.from.redis.settled() > 0 {
+                db.promotion = Promotion::Completed;
+            }
+        }
+        if db != self.from.db {
+            self.commit(Who::Summarizer, "completes the promotion", db, false, self.from);
+        }
+    }
+
+    fn delete_keys(&mut self) {
+        let mut state = self.from;
+        if self.from.deleting {
+            state.deleting = false;
+            state.redis = Redis::EMPTY;
+            self.step(Who::Summarizer, "deletes the keys", state);
+        } else if self.from.db.promotion == Promotion::Completed && self.from.redis.stream {
+            // Looking and deleting are two steps only where a requeue can come between them.
+            state.deleting = self.model.scope.requeues > 0;
+            if !state.deleting {
+                state.redis = Redis::EMPTY;
+            }
+            self.step(Who::Summarizer, "sees COMPLETED and keys", state);
+        }
+    }
+
+    fn stop_and_resume(&mut self) {
+        let mut db = self.from.db;
+        match db.promotion {
+            Promotion::InProgress if self.from.left.stops > 0 => {
+                let mut state = self.from;
+                state.left.stops -= 1;
+                state.db.promotion = Promotion::Stopped;
+                state.lost_commit = None;
+                self.push(Who::Operator, "stops the promotion", 0, false, true, state);
+            }
+            Promotion::Stopped => {
+                db.promotion = Promotion::InProgress;
+                self.commit(Who::Operator, "resumes the promotion", db, false, self.from);
+            }
+            Promotion::InProgress | Promotion::Completed => {}
+        }
+    }
+
+    fn requeue(&mut self) {
+        match self.from.requeue {
+            Requeue::None if self.from.left.requeues > 0 => self.prove(),
+            Requeue::None => {}
+            Requeue::Proved { generation, next_key } => {
+                let mut state = self.from;
+                let db = store::requeue(self.from.db, generation, next_key);
+                let requeued = db != self.from.db;
+                state.requeue = if requeued { Requeue::Committed } else { Requeue::None };
+                state.requeued |= requeued;
+                self.commit(Who::Operator, "requeues the target", db, false, state);
+            }
+            Requeue::Committed if self.from.redis.stream => self.read_snapshot(OPERATOR, false),
+            Requeue::Committed => {
+                let mut state = self.from;
+                state.redis = Redis { stream: true, ..Redis::EMPTY };
+                state.redis.counts[0] = 1;
+                self.step(Who::Operator, "makes the stream anew (XSETID)", state);
+            }
+        }
+    }
+
+    /// Whether a FAILED row may be requeued, and with which key.
+    fn prove(&mut self) {
+        let Some(row) = self.from.db.row else { return };
+        if row.status != ProcessStatus::Failed || row.generation > 1 || self.from.db.promotion == Promotion::Stopped {
+            return;
+        }
+        let scope = &self.model.scope;
+        let mut state = self.from;
+        state.left.requeues -= 1;
+        let key = self.from.money.keys[0];
+        let proof = match key {
+            _ if self.model.is(Mutant::RequeueWithoutProof) => Some(true),
+            Key::NotSeen | Key::Burnt if scope.cancel => {
+                state.money = self.from.money.know(0, Key::Burnt, self.from.now);
+                Some(true)
+            }
+            Key::Burnt | Key::Refused if scope.cancel || scope.lookup => Some(true),
+            Key::NotSeen | Key::Refused if !row.may_have_executed => Some(false),
+            Key::NotSeen | Key::Executing | Key::Paid | Key::Refused | Key::RefusedNotListed | Key::Burnt => None,
+        };
+        if let Some(next_key) = proof {
+            let next_key = next_key && !self.model.is(Mutant::RequeueKeepsKey);
+            state.requeue = Requeue::Proved { generation: row.generation, next_key };
+            self.step(Who::Operator, "proves that the target may be requeued", state);
+        }
+    }
+
+    /// Charges that the client gave up: each may still arrive, or never.
+    fn late_requests(&mut self, key: usize) {
+        let money = self.from.money;
+        let (scope, now) = (&self.model.scope, self.from.now);
+        let mut push = |what, money| {
+            let state = State { money, ..self.from };
+            self.push(Who::Money, what, key + 1, false, false, state);
+        };
+        if money.late[key] > 0 {
+            let mut arrived = money;
+            arrived.late[key] -= 1;
+            push("a late charge is lost, or finds its key known", arrived);
+            if money.keys[key] == Key::NotSeen {
+                if scope.executing {
+                    push("a late charge arrives", arrived.know(key, Key::Executing, now));
+                } else {
+                    push("a late charge is executed", arrived.know(key, Key::Paid, now));
+                    if scope.refusals {
+                        push("a late charge is refused", arrived.know(key, Key::Refused, now));
+                    }
+                }
+            }
+        }
+        if money.keys[key] == Key::Executing {
+            push("a late charge is executed", money.know(key, Key::Paid, now));
+            if scope.refusals {
+                push("a late charge is refused", money.know(key, Key::Refused, now));
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! MySQL: the result row of the one target, and the statements that the stages run on it.
+//!
+//! Each function is one statement (one transaction), written so that it can be laid beside its SQL.
+//! Nothing here decides what to do next: that is `pipeline::domain::decide`.
+
+use std::time::Duration;
+
+use chrono::{NaiveDate, NaiveDateTime};
+use pipeline::domain::decide::Write;
+use pipeline::domain::outcome::Effect;
+use pipeline::domain::result::{AttemptToken, Counter, ProcessStatus, ResultRow, Waits};
+
+use crate::mutant::Mutant;
+
+/// Attempts are counted up to here; what lies beyond `max_attempts` makes no difference.
+pub const MOST_RETRIES: u8 = 3;
+
+/// The token of an attempt that nobody works on any more.
+pub const STALE: u8 = 4;
+
+/// How long a key may be sent. The model's clock ticks in these.
+pub const KEY_LIFETIME: Duration = Duration::from_secs(86_400);
+
+/// The model's time, as the stages see it.
+pub fn local_time(now: u8) -> NaiveDateTime {
+    NaiveDate::from_ymd_opt(2030, 1, 1).unwrap_or_default().and_time(chrono::NaiveTime::MIN)
+        + KEY_LIFETIME * u32::from(now)
+}
+
+/// Where the promotion stands. READY and LOADING come before the model begins.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Promotion {
+    /// Being paid.
+    InProgress,
+    /// Stopped by hand.
+    Stopped,
+    /// All final.
+    Completed,
+}
+
+/// A result row, as far as the protocol needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Row {
+    /// `process_status`
+    pub status: ProcessStatus,
+    /// `retry_count`, saturating at [`MOST_RETRIES`].
+    pub retry_count: u8,
+    /// `may_have_executed`
+    pub may_have_executed: bool,
+    /// `key_generation`, 1 or 2.
+    pub generation: u8,
+    /// `requeues`, 0 or 1.
+    pub requeues: u8,
+    /// `first_sent_at`, in ticks of the clock.
+    pub first_sent_at: Option<u8>,
+    /// `waits_for`
+    pub waits: Option<Waits>,
+    /// `attempt_token`: the worker whose present task it is, or [`STALE`].
+    pub token: u8,
+}
+
+impl Row {
+    /// What the decisions see.
+    pub fn to_domain(self) -> ResultRow {
+        ResultRow {
+            status: self.status,
+            retry_count: u32::from(self.retry_count),
+            may_have_executed: self.may_have_executed,
+            generation: u32::from(self.generation),
+            requeues: u32::from(self.requeues),
+            first_sent_at: self.first_sent_at.map(local_time),
+            waits: self.waits,
+            token: AttemptToken(u64::from(self.token)),
+        }
+    }
+
+    /// A row as the intent inserts it.
+    pub fn fresh(token: u8, now: u8) -> Self {
+        Self {
+            status: ProcessStatus::Pending,
+            retry_count: 0,
+            may_have_executed: false,
+            generation: 1,
+            requeues: 0,
+            first_sent_at: Some(now),
+            waits: None,
+            token,
+        }
+    }
+}
+
+/// What is committed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Db {
+    /// The result row of the target.
+    pub row: Option<Row>,
+    /// `promotion_status`
+    pub promotion: Promotion,
+}
+
+impl Db {
+    /// The counter of a final row.
+    pub fn counter(&self) -> Option<Counter> {
+        self.row.and_then(|row| row.to_domain().counter())
+    }
+
+    /// Whether the row is final.
+    pub fn is_final(&self) -> bool {
+        self.row.is_some_and(|row| row.status.is_final())
+    }
+}
+
+/// The payer's intent.
+///
+/// ```sql
+/// INSERT INTO results (process_status, attempt_token, may_have_executed, retry_count, key_generation, first_sent_at)
+/// VALUES ('PENDING', :mine, 0, 0, 1, :now)
+/// ON DUPLICATE KEY UPDATE may_have_executed =
+///   IF(process_status = 'PENDING' AND attempt_token <> :mine, 1, may_have_executed)
+/// ```
+/// Twice: the second time the token is `mine`, so nothing changes.
+pub fn payer_intent(mut db: Db, mine: u8, now: u8, mutant: Option<Mutant>) -> Db {
+    match &mut db.row {
+        _ if mutant == Some(Mutant::NoIntent) => {}
+        None => db.row = Some(Row::fresh(mine, now)),
+        Some(row) if row.status == ProcessStatus::Pending && row.token != mine => {
+            row.may_have_executed |= mutant != Some(Mutant::PayerLeavesPendingAlone);
+        }
+        Some(_) => {}
+    }
+    db
+}
+
+/// The retrier's intent: the payer's, and a RETRYING row becomes PENDING, one attempt more.
+///
+/// ```sql
+/// … ON DUPLICATE KEY UPDATE
+///   may_have_executed = IF(process_status = 'PENDING' AND attempt_token <> :mine, 1, may_have_executed),
+///   retry_count   = IF(process_status = 'RETRYING', retry_count + (first_sent_at IS NOT NULL), retry_count),
+///   first_sent_at = IF(process_status = 'RETRYING', COALESCE(first_sent_at, :now), first_sent_at),
+///   attempt_token = IF(process_status = 'RETRYING', :mine, attempt_token),
+///   process_status = IF(process_status = 'RETRYING', 'PENDING', process_status)   -- last: it is read above
+/// ```
+pub fn retrier_intent(mut db: Db, mine: u8, now: u8, mutant: Option<Mutant>) -> Db {
+    match &mut db.row {
+        None => db.row = Some(Row::fresh(mine, now)),
+        Some(row) => match row.status {
+            ProcessStatus::Pending => {
+                row.may_have_executed |= row.token != mine && mutant != Some(Mutant::RetrierLeavesPendingAlone);
+            }
+            ProcessStatus::Retrying => {
+                count(row, u8::from(row.first_sent_at.is_some()));
+                row.first_sent_at = row.first_sent_at.or(Some(now));
+                row.token = mine;
+                row.status = ProcessStatus::Pending;
+            }
+            ProcessStatus::Success | ProcessStatus::Failed => {}
+        },
+    }
+    db
+}
+
+/// What a worker remembers of the row that it called `money` for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Called {
+    /// Generation of the key.
+    pub generation: u8,
+    /// When that key was first sent.
+    pub first_sent_at: Option<u8>,
+    /// What it believed about other attempts. Only a mutant decides by it.
+    pub may_have_executed: bool,
+}
+
+/// The outcome.
+///
+/// ```sql
+/// UPDATE results SET …            -- by effect, below; every CASE reads the row's may_have_executed
+/// WHERE process_status NOT IN ('SUCCESS', 'FAILED') AND key_generation = :called
+/// ```
+/// When the row is missing (MySQL lost the intent): `INSERT`, SUCCESS or FAILED where that is proved, else
+/// PENDING with `may_have_executed = 1`, always with the generation and `first_sent_at` that were called.
+///
+/// Twice: the row is final, or gets the same status again; a worker that did not hear the answer to its
+/// COMMIT reads the row first.
+pub fn outcome(mut db: Db, called: Called, write: Write, mutant: Option<Mutant>) -> Db {
+    let Some(row) = &mut db.row else {
+        db.row = Some(lost_row(called, write));
+        return db;
+    };
+    let guarded_final = row.status.is_final() && mutant != Some(Mutant::BlindWrite);
+    let guarded_key = row.generation != called.generation && mutant != Some(Mutant::GenerationNotGuarded);
+    if guarded_final || guarded_key {
+        return db;
+    }
+    let may_have_executed = match mutant {
+        Some(Mutant::MemoryDecides) => called.may_have_executed,
+        Some(_) | None => row.may_have_executed,
+    };
+    match write.effect {
+        Effect::Paid => finish(row, ProcessStatus::Success),
+        Effect::Failed => finish(row, ProcessStatus::Failed),
+        Effect::NotExecuted if !may_have_executed => row.status = ProcessStatus::Retrying,
+        Effect::GiveUp if !may_have_executed => finish(row, ProcessStatus::Failed),
+        Effect::GiveUp => row.waits = Some(Waits::UnknownOutcome),
+        Effect::NotCalled if !may_have_executed || mutant == Some(Mutant::NotCalledFromMemory) => {
+            row.status = ProcessStatus::Retrying;
+            match row.retry_count.checked_sub(1) {
+                Some(fewer) => row.retry_count = fewer,
+                None => row.first_sent_at = None,
+            }
+        }
+        Effect::NotExecuted | Effect::NotCalled => {}
+        Effect::Unknown(waits) => {
+            row.status = ProcessStatus::Pending;
+            row.may_have_executed |= mutant != Some(Mutant::UnknownIsForgotten);
+            row.waits = waits;
+        }
+    }
+    count(row, u8::from(write.another_attempt));
+    db
+}
+
+fn lost_row(called: Called, write: Write) -> Row {
+    let (status, waits) = match write.effect {
+        Effect::Paid => (ProcessStatus::Success, None),
+        Effect::Failed => (ProcessStatus::Failed, None),
+        Effect::Unknown(waits) => (ProcessStatus::Pending, waits),
+        Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled => (ProcessStatus::Pending, None),
+    };
+    Row {
+        status,
+        retry_count: u8::from(write.another_attempt),
+        may_have_executed: !status.is_final(),
+        generation: called.generation,
+        requeues: u8::from(called.generation > 1),
+        first_sent_at: called.first_sent_at,
+        waits,
+        token: STALE,
+    }
+}
+
+fn finish(row: &mut Row, status: ProcessStatus) {
+    row.status = status;
+    row.waits = None;
+}
+
+fn count(row: &mut Row, attempts: u8) {
+    row.retry_count = (row.retry_count + attempts).min(MOST_RETRIES);
+}
+
+/// Completion: locks the promotion row, proves from the results that all is final, and ends it.
+///
+/// Twice: the promotion is COMPLETED already.
+pub fn complete(mut db: Db) -> Db {
+    if db.promotion == Promotion::InProgress && db.is_final() {
+        db.promotion = Promotion::Completed;
+    }
+    db
+}
+
+/// A requeue: locks the promotion row, then `FAILED → RETRYING` by compare-and-set on status and generation.
+/// `next_key` says that the old key was proved dead just before.
+pub fn requeue(mut db: Db, generation: u8, next_key: bool) -> Db {
+    if let Some(row) = &mut db.row
+        && row.status == ProcessStatus::Failed
+        && row.generation == generation
+    {
+        row.status = ProcessStatus::Retrying;
+        row.retry_count = 0;
+        row.requeues = 1;
+        row.waits = None;
+        row.token = STALE;
+        if next_key {
+            row.generation += 1;
+            row.may_have_executed = false;
+            row.first_sent_at = None;
+        }
+        if db.promotion == Promotion::Completed {
+            db.promotion = Promotion::InProgress;
+        }
+    }
+    db
+}
