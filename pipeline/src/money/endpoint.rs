@@ -1,7 +1,7 @@
 //! Where `money` is, and what every request to it carries.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
@@ -87,7 +87,10 @@ impl Endpoint {
     /// belongs to the charge's body.
     pub(super) fn cancel(&self, key: &IdempotencyKey) -> Option<Outgoing> {
         let key = utf8_percent_encode(key.as_str(), KEY_IN_PATH);
-        self.request(Method::POST, format!("{}{CHARGES}{key}/cancel", self.prefix), Bytes::new())
+        let mut request = self.request(Method::POST, format!("{}{CHARGES}{key}/cancel", self.prefix), Bytes::new())?;
+        // hyper leaves it out for an empty body; some servers then answer 411.
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        Some(request)
     }
 
     fn request(&self, method: Method, path: String, body: Bytes) -> Option<Outgoing> {
