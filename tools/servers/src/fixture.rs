@@ -1,7 +1,7 @@
 //! One Redis and one MySQL server for a whole test process, and a fresh part of each for every test.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Result, bail};
 
@@ -16,6 +16,7 @@ use crate::{MySql, MySqlOptions, Redis, RedisOptions};
 pub struct Fixture {
     redis: OnceLock<Redis>,
     mysql: OnceLock<MySql>,
+    starting: Mutex<()>,
     databases: AtomicU32,
     redis_dbs: AtomicU32,
 }
@@ -29,12 +30,12 @@ impl Fixture {
 
     /// The shared Redis.
     pub fn redis(&self) -> Result<&Redis> {
-        get_or_try_init(&self.redis, || Redis::start(RedisOptions::default()))
+        self.get_or_start(&self.redis, || Redis::start(RedisOptions::default()))
     }
 
     /// The shared MySQL server.
     pub fn mysql(&self) -> Result<&MySql> {
-        get_or_try_init(&self.mysql, || MySql::start(MySqlOptions::default()))
+        self.get_or_start(&self.mysql, || MySql::start(MySqlOptions::default()))
     }
 
     /// The URL of a new, empty database on the shared server.
@@ -53,13 +54,14 @@ impl Fixture {
         }
         Ok(self.redis()?.url_of_db(number))
     }
-}
 
-/// Two tests may race here: the loser's server is dropped, which ends it.
-fn get_or_try_init<T>(cell: &OnceLock<T>, start: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if let Some(value) = cell.get() {
-        return Ok(value);
+    /// The first test that asks starts the server, the others wait for it.
+    fn get_or_start<'a, T>(&'a self, cell: &'a OnceLock<T>, start: impl FnOnce() -> Result<T>) -> Result<&'a T> {
+        let _guard = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = cell.get() {
+            return Ok(value);
+        }
+        let value = start()?;
+        Ok(cell.get_or_init(|| value))
     }
-    let value = start()?;
-    Ok(cell.get_or_init(|| value))
 }

@@ -129,8 +129,7 @@ impl Launch {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if OUR_SETTINGS.iter().any(|ours| text.starts_with(ours)) {
+            if is_our_setting(&name.to_string_lossy()) {
                 command.env_remove(&name);
             }
         }
@@ -138,6 +137,10 @@ impl Launch {
         command.current_dir(&self.dir);
         command
     }
+}
+
+fn is_our_setting(name: &str) -> bool {
+    OUR_SETTINGS.iter().any(|ours| name.starts_with(ours))
 }
 
 fn read_all(pipe: Option<impl std::io::Read + Send + 'static>) -> thread::JoinHandle<String> {
@@ -331,6 +334,14 @@ fn loader(root: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_callers_own_settings_do_not_reach_a_process() {
+        for ours in ["DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "MONEY_TOKEN", "PAYOUT_MONEY_MAX_RPS"] {
+            assert!(is_our_setting(ours), "{ours}");
+        }
+        assert!(!is_our_setting("PATH") && !is_our_setting("RUST_LOG"));
+    }
 
     #[test]
     fn only_a_system_unpacked_into_a_folder_has_a_root_of_its_own() {

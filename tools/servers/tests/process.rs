@@ -21,17 +21,30 @@ fn clean(name: &str) {
     std::fs::remove_dir_all(folder(name)).unwrap();
 }
 
+/// Runs until SIGTERM, then ends with 3.
+const UNTIL_SIGTERM: &str = "trap 'echo ended; kill $!; exit 3' TERM; sleep 600 & echo \"hello $WHO\"; wait";
+
 #[test]
 fn a_process_logs_to_its_file_and_ends_on_sigterm() {
-    let script = "trap 'echo ended; exit 3' TERM; echo \"hello $WHO\"; while :; do read x < /dev/zero; done";
-    let process = shell("log", script).env("WHO", "you").start().unwrap();
+    let process = shell("log", UNTIL_SIGTERM).env("WHO", "you").start().unwrap();
     poll(BOUND, || process.log().contains("hello you").then_some(())).unwrap();
+    process.sigterm().unwrap();
+    assert_eq!(process.wait(BOUND).unwrap().code(), Some(3));
+    assert!(process.log().contains("ended"));
+    assert!(process.sigterm().is_err(), "an ended process was signalled");
+    clean("log");
+}
+
+#[test]
+fn a_stopped_process_takes_a_signal_only_when_it_is_continued() {
+    let process = shell("stopped", UNTIL_SIGTERM).start().unwrap();
+    poll(BOUND, || process.log().contains("hello").then_some(())).unwrap();
     process.sigstop().unwrap();
     process.sigterm().unwrap();
-    assert!(process.is_running(), "a stopped process ended");
-    process.kill9().unwrap();
-    assert_eq!(process.wait(BOUND).unwrap().code(), None);
-    clean("log");
+    assert!(process.is_running());
+    process.sigcont().unwrap();
+    assert_eq!(process.wait(BOUND).unwrap().code(), Some(3));
+    clean("stopped");
 }
 
 #[test]
@@ -80,8 +93,8 @@ fn the_port_a_process_listens_on_is_found() {
 }
 
 #[test]
-fn the_callers_own_settings_do_not_reach_a_process() {
-    // Cargo sets this one for every test; ours are removed by prefix, others stay.
+fn a_process_gets_its_own_settings_and_the_callers_surroundings() {
+    // Cargo sets this one for every test.
     let printed = shell("env", "env").env("PAYOUT_GIVEN", "1").run(BOUND).unwrap().ok().unwrap();
     assert!(printed.contains("PAYOUT_GIVEN=1") && printed.contains("CARGO_MANIFEST_DIR="));
     clean("env");

@@ -48,9 +48,9 @@ if [ ! -e "$policy" ]; then
 fi
 apt-get update
 apt-get install --yes --no-install-recommends $1
-if command -v systemctl >/dev/null; then
-    systemctl --quiet disable $2 || true
-fi
+for service in $2; do
+    update-rc.d "$service" disable || true
+done
 "#;
 
 /// We may not install packages; the text says what to run.

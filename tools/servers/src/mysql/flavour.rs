@@ -99,6 +99,8 @@ impl Server {
         datadir.push(data);
         command.arg("--no-defaults").arg(datadir);
         command.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
+        // A container may not be able to look up its own host name, which matters to nothing here.
+        command.arg("--force");
         // The server grows the redo log to its own default at the first start; the template stays small.
         command.args(["--skip-name-resolve", "--innodb-log-file-size=16M"]);
         if rustix::process::geteuid().is_root() {

@@ -77,6 +77,10 @@ impl Stack {
             // The sandbox is on this machine and has no limit: the demo is to show the stages' own speed.
             ("PAYOUT_MONEY_MAX_RPS", "0".to_owned()),
             ("PAYOUT_MONEY_FINAL_ERROR_CODES", REFUSAL.to_owned()),
+            // It answers within milliseconds: so what a killed payer held is taken over after 5 s, not 30 s.
+            ("PAYOUT_MONEY_TIMEOUT", "1s".to_owned()),
+            ("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "5s".to_owned()),
+            ("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "10s".to_owned()),
         ]);
         let mut stack = Self { dir, lifetime, settings, stages: Vec::new(), money, redis, mysql };
         stack.tool("promoctl")?.arg("migrate").run(READY_BOUND)?.ok()?;
@@ -135,12 +139,12 @@ impl Stack {
         &self.dir
     }
 
-    /// The database.
+    /// The database's URL.
     pub(crate) fn database_url(&self) -> String {
         self.mysql.url(DATABASE)
     }
 
-    /// The server's Redis.
+    /// The Redis server.
     pub(crate) fn redis_url(&self) -> String {
         self.redis.url()
     }
