@@ -96,7 +96,7 @@ fn log(r: &mut Reader) -> LogConfig {
         "log.filter",
         "a level (error, warn, info, debug, trace) or directives",
         "Such as info, or info,pipeline=debug.",
-        |text| tracing_subscriber::EnvFilter::builder().parse(text).is_ok() && !text.is_empty(),
+        is_filter,
     );
     let format = r.mapped("log.format", "json or text", "Write one of the two words.", |text| match text {
         "json" => Some(LogFormat::Json),
@@ -104,6 +104,13 @@ fn log(r: &mut Reader) -> LogConfig {
         _ => None,
     });
     LogConfig { filter, format: format.unwrap_or(LogFormat::Json) }
+}
+
+/// A bare word that is no level would be taken for a target, and everything else would fall silent.
+fn is_filter(text: &str) -> bool {
+    let directive =
+        |part: &str| part.contains(['=', '[']) || part.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    text.split(',').all(|part| directive(part.trim())) && tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
 }
 
 /// The host name stands in for a name that is not set.

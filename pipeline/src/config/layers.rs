@@ -92,12 +92,16 @@ pub fn variable(key: &str) -> String {
     }
 }
 
+fn is_fixed(key: &str) -> bool {
+    FIXED.iter().any(|(fixed, _)| *fixed == key)
+}
+
 /// Every environment variable that is read, in the order of the embedded file.
 pub fn variables() -> Vec<String> {
     let mut names = vec![CONFIG_FILE_VARIABLE.to_owned()];
     for key in Layers::embedded().known {
         names.push(variable(&key));
-        if FIXED.iter().any(|(fixed, _)| *fixed == key) {
+        if is_fixed(&key) {
             names.push(format!("{}_FILE", variable(&key)));
         }
     }
@@ -140,6 +144,12 @@ impl Layers {
             Ok(found) => found,
             Err((line, message)) => return self.faults.push(broken(file, line, &message)),
         };
+        let secret = |entry: &(String, usize, toml::Value)| {
+            is_fixed(&entry.0) && entry.2.as_str().is_some_and(|v| !v.is_empty())
+        };
+        if found.iter().any(secret) {
+            self.warn_if_open(file, "it holds secrets");
+        }
         for (key, line, value) in found {
             if self.defaults.contains_key(&key) {
                 let origin = Origin::File { path: file.to_owned(), line };
@@ -168,7 +178,7 @@ impl Layers {
             let name = variable(&key);
             let twin = format!("{name}_FILE");
             let value = set(environment, &name);
-            let file = if FIXED.iter().any(|(fixed, _)| *fixed == key) { set(environment, &twin) } else { None };
+            let file = if is_fixed(&key) { set(environment, &twin) } else { None };
             match (value, file) {
                 (Some(_), Some(_)) => self.faults.push(Fault {
                     place: format!("environment variables {name} and {twin}"),
@@ -202,15 +212,17 @@ impl Layers {
                 self.faults.push(fault(format!("{}, which is empty", path.display()), "Write the value into the file."))
             }
             Ok(text) => {
-                if fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o007 != 0) {
-                    self.warnings.push(format!(
-                        "{} ({variable}) is readable by every user of this host: chmod 400 it",
-                        path.display()
-                    ));
-                }
+                self.warn_if_open(path, &variable);
                 let origin = Origin::VariableFile { variable, path: path.to_owned() };
                 self.set.insert(key, Found { raw: Raw::Text(text.trim().to_owned()), origin });
             }
+        }
+    }
+
+    fn warn_if_open(&mut self, path: &Path, why: &str) {
+        if fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o007 != 0) {
+            let path = path.display();
+            self.warnings.push(format!("{path} ({why}) is readable by every user of this host: chmod 400 it"));
         }
     }
 

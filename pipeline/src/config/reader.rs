@@ -140,13 +140,15 @@ impl Reader {
     /// A secret. Required, where a stage needs it and has no use for a default.
     pub(super) fn secret(&mut self, key: &str, required: bool, rule: &url::Rule) -> String {
         self.secret.insert(key.to_owned());
-        let value = self.found(key).and_then(|found| text_of(&found.raw)).map(str::trim).unwrap_or_default().to_owned();
         self.expected.insert(key.to_owned(), rule.expected.to_owned());
-        let name = variable(key);
-        if value.is_empty()
-            && matches!(self.found(key).map(|found| &found.raw), Some(Raw::Toml(toml::Value::String(_))))
-        {
+        let text = self.found(key).and_then(|found| text_of(&found.raw)).map(|text| text.trim().to_owned());
+        let Some(value) = text else {
+            self.fault(key, "a value that is not text (not shown)".to_owned(), rule.expected, "Write it in quotes.");
+            return String::new();
+        };
+        if value.is_empty() {
             if required {
+                let name = variable(key);
                 self.fault(key, "nothing".to_owned(), rule.expected, &format!("Set {name} or {name}_FILE."));
             }
             return value;
