@@ -97,6 +97,25 @@ struct Arrivals {
     last_us: u64,
 }
 
+impl Arrivals {
+    fn add(&mut self, now: u64) {
+        while self.last_second.front().is_some_and(|first| first + WINDOW_US <= now) {
+            self.last_second.pop_front();
+        }
+        self.last_second.push_back(now);
+        let rate = self.last_second.len() as u64;
+        if rate > self.max {
+            self.max = rate;
+            self.max_at_us = now;
+        }
+        if self.total == 0 {
+            self.first_us = now;
+        }
+        self.total += 1;
+        self.last_us = now;
+    }
+}
+
 impl Default for Stats {
     fn default() -> Self {
         let zeros = |n: usize| [(); 3].map(|()| (0..n).map(|_| AtomicU64::new(0)).collect());
@@ -116,20 +135,7 @@ impl Stats {
     pub fn arrive(&self, clock: &Clock) -> u64 {
         let mut arrivals = lock(&self.arrivals);
         let now = clock.now_us(); // under the lock, so that times never go back
-        while arrivals.last_second.front().is_some_and(|first| first + WINDOW_US <= now) {
-            arrivals.last_second.pop_front();
-        }
-        arrivals.last_second.push_back(now);
-        let rate = arrivals.last_second.len() as u64;
-        if rate > arrivals.max {
-            arrivals.max = rate;
-            arrivals.max_at_us = now;
-        }
-        if arrivals.total == 0 {
-            arrivals.first_us = now;
-        }
-        arrivals.total += 1;
-        arrivals.last_us = now;
+        arrivals.add(now);
         now
     }
 
@@ -204,5 +210,26 @@ impl Stats {
             counter.store(0, Ordering::Relaxed);
         }
         *lock(&self.arrivals) = Arrivals::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arrivals;
+
+    #[test]
+    fn the_maximum_is_over_every_window_of_exactly_one_second() {
+        for (times, max) in [
+            (&[0, 999_999][..], 2),
+            (&[0, 1_000_000], 1),
+            // Three around the turn of a second, although each whole second has two.
+            (&[0, 900_000, 1_100_000, 1_800_000], 3),
+            (&[0, 1, 2, 5_000_000, 5_999_999], 3),
+            (&[7, 7, 7], 3),
+        ] {
+            let mut arrivals = Arrivals::default();
+            times.iter().for_each(|at| arrivals.add(*at));
+            assert_eq!((arrivals.max, arrivals.total), (max, times.len() as u64), "{times:?}");
+        }
     }
 }
