@@ -67,6 +67,9 @@ impl Judge {
         if pending && self.unpayable && !self.is(Mutant::UnpayableIsRetried) {
             return Next::Fail(UNPAYABLE);
         }
+        if pending && row.token != mine && !row.may_have_executed && !self.is(Mutant::IntentNotInTheRowIsIgnored) {
+            return Next::Park;
+        }
         if own && self.expired(&row, now) && !self.is(Mutant::RetryingIsNotFenced) {
             return write(Effect::Unknown(Some(Waits::KeyExpired)), false);
         }
@@ -100,8 +103,33 @@ impl Judge {
                 if gives_up && self.expired(&row, now) && !self.is(Mutant::GiveUpAfterExpiry) {
                     return write(Effect::Unknown(Some(Waits::KeyExpired)), resent);
                 }
-                self.patch(&row, resent, self.rules.charged(&row, verdict, resent, time))
+                let next = self.rules.charged(&row, verdict, resent, time);
+                self.patch(&row, resent, if resent { self.remember(&row, next) } else { next })
             }
+        }
+    }
+
+    /// A worker that knew of other attempts never writes what makes nothing of them. Not yet in the pipeline's
+    /// rules: see the mutant.
+    fn remember(&self, row: &ResultRow, next: Next) -> Next {
+        match next {
+            _ if self.is(Mutant::ResentTrustsTheRow) => next,
+            Next::Write(Write { effect: Effect::NotExecuted, another_attempt }) => {
+                write(Effect::Unknown(row.waits), another_attempt)
+            }
+            Next::Write(Write { effect: Effect::GiveUp, another_attempt }) => {
+                write(Effect::Unknown(Some(Waits::UnknownOutcome)), another_attempt)
+            }
+            Next::Write(Write { effect: Effect::NotCalled, .. }) => Next::Park,
+            other => other,
+        }
+    }
+
+    /// Nothing was sent. A first charge gives its attempt back.
+    pub fn not_called(&self, request: Request, resent: bool) -> Next {
+        match request {
+            Request::Charge if !resent || self.is(Mutant::ResentTrustsTheRow) => write(Effect::NotCalled, false),
+            Request::Charge | Request::LookUp | Request::Cancel => Next::Park,
         }
     }
 

@@ -69,6 +69,10 @@ pub enum Mutant {
     RequeueKeepsKey,
     /// A restarted consumer does not drain what its name holds.
     NoDrain,
+    /// The retrier calls although the row it reads back does not carry its intent (MySQL lost a commit).
+    IntentNotInTheRowIsIgnored,
+    /// A worker that knew of other attempts lets a row that has forgotten them (MySQL lost a commit) decide.
+    ResentTrustsTheRow,
     /// A RETRYING row is sent again however old its key is.
     RetryingIsNotFenced,
     /// Used up, with a cancel that proves nothing any more: given up.
@@ -79,7 +83,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 38] = [
         Self::NoIntent,
         Self::PayerLeavesPendingAlone,
         Self::PayerCallsAnyPending,
@@ -113,6 +117,8 @@ impl Mutant {
         Self::RequeueWithoutProof,
         Self::RequeueKeepsKey,
         Self::NoDrain,
+        Self::IntentNotInTheRowIsIgnored,
+        Self::ResentTrustsTheRow,
         Self::RetryingIsNotFenced,
         Self::GiveUpAfterExpiry,
         Self::UnpayableIsRetried,

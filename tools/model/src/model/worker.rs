@@ -19,7 +19,7 @@ impl Steps<'_> {
             Task::Intended { seq } => self.read_back(worker, seq),
             Task::Calling { seq, request, row, resent, since } => {
                 if self.from.db.promotion != Promotion::InProgress {
-                    self.do_not_call(worker, seq, request, row);
+                    self.do_not_call(worker, seq, request, row, resent);
                 }
                 self.call(worker, seq, request, row, resent, since);
             }
@@ -108,7 +108,7 @@ impl Steps<'_> {
         };
         let resent = row.token != mine || row.may_have_executed;
         let mut state = self.from;
-        state.tasks[worker] = self.follow(next, seq, row, resent, worker);
+        state.tasks[worker] = self.follow(next, seq, row, resent);
         self.step(Who::Worker(worker), "reads the row", state);
     }
 
@@ -119,11 +119,11 @@ impl Steps<'_> {
     }
 
     /// What a decision makes of a task.
-    fn follow(&self, next: Next, seq: u8, row: Row, resent: bool, worker: usize) -> Task {
+    fn follow(&self, next: Next, seq: u8, row: Row, resent: bool) -> Task {
         let called = Called {
             generation: row.generation,
             first_sent_at: row.first_sent_at,
-            may_have_executed: row.may_have_executed || row.token != worker as u8,
+            may_have_executed: resent,
         };
         match next {
             Next::Settle(counter) => Task::Settling { seq, counter },
@@ -134,7 +134,7 @@ impl Steps<'_> {
             }
             Next::Send(request) => {
                 // Whose token the row carried matters no more; whether there were others is in `resent`.
-                let row = Row { token: if resent { STALE } else { worker as u8 }, ..row };
+                let row = Row { token: STALE, ..row };
                 Task::Calling { seq, request, row, resent, since: self.from.now }
             }
             Next::Write(write) => Task::Writing { seq, called, write },
@@ -142,13 +142,10 @@ impl Steps<'_> {
     }
 
     /// The promotion is not IN_PROGRESS any more. A charge that is not made gives its attempt back.
-    fn do_not_call(&mut self, worker: usize, seq: u8, request: Request, row: Row) {
+    fn do_not_call(&mut self, worker: usize, seq: u8, request: Request, row: Row, resent: bool) {
         let mut state = self.from;
-        let next = match request {
-            Request::Charge => Next::Write(Write { effect: Effect::NotCalled, another_attempt: false }),
-            Request::LookUp | Request::Cancel => Next::Park,
-        };
-        state.tasks[worker] = self.follow(next, seq, row, false, worker);
+        let next = self.model.judge.not_called(request, resent);
+        state.tasks[worker] = self.follow(next, seq, row, resent);
         self.step(Who::Worker(worker), "does not call: stopped", state);
     }
 
@@ -171,7 +168,7 @@ impl Steps<'_> {
             state.nonsense |= scope.unpayable && request == Request::Charge;
             let next = self.model.judge.answered(request, row, resent, exchange.verdict, now);
             let resent = resent || (request == Request::LookUp && exchange.verdict == Verdict::NotSeen);
-            state.tasks[worker] = self.follow(next, seq, row, resent, worker);
+            state.tasks[worker] = self.follow(next, seq, row, resent);
             if let Task::Calling { since: decided, .. } = &mut state.tasks[worker] {
                 *decided = if request == Request::Charge { since } else { now };
             }
@@ -224,7 +221,7 @@ impl Steps<'_> {
         if self.model.is(Mutant::SettleUnfinished) && row.status == ProcessStatus::Pending {
             state.redis = state.redis.settle(seq, None, None);
         }
-        state.tasks[worker] = self.follow(self.model.judge.written(row), seq, row, false, worker);
+        state.tasks[worker] = self.follow(self.model.judge.written(row), seq, row, false);
         self.step(Who::Worker(worker), "reads the outcome back", state);
     }
 }
