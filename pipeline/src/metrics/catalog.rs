@@ -79,5 +79,5 @@ catalog! {
     PROMOTION_OLDEST_UNKNOWN = "payout_promotion_oldest_unknown_timestamp_seconds", Gauge, "When the oldest payout with an unknown outcome was first sent; absent without one.";
     PROMOTION_RATE = "payout_promotion_rate_items_per_second", Gauge, "Payouts settled a second, lately.";
     PROMOTION_ESTIMATED_END = "payout_promotion_estimated_end_timestamp_seconds", Gauge, "When the promotion ends at the present rate; absent without a rate.";
-    PROMOTION_DRIFT = "payout_promotion_counter_drift_items", Gauge, "By how many items the counters in Redis differ from MySQL.";
+    PROMOTION_DRIFT = "payout_promotion_drift_items", Gauge, "By how many items the counters in Redis differ from MySQL.";
 }
