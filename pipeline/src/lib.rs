@@ -20,6 +20,7 @@ pub mod rebuild;
 pub mod record;
 pub mod shutdown;
 pub mod stage;
+pub mod startup;
 pub mod store;
 pub mod streams;
 pub mod telemetry;

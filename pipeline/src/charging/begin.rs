@@ -1,0 +1,206 @@
+//! Step 1: the intent. After it, MySQL knows that each of these targets may be about to be paid.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::finish::Finished;
+use super::item::{Content, Delivered, Entry, Fate, Item, content};
+use super::patience::Patience;
+use super::{Running, Shared};
+use crate::domain::decide::{Next, Request, Write};
+use crate::domain::outcome::Effect;
+use crate::domain::result::AttemptToken;
+use crate::domain::{PromotionId, TargetId, Waits};
+use crate::metrics::{self, ErrorClass};
+use crate::store::{Claim, Outcome, Payout};
+
+/// Sorts a batch by promotion, and begins each part.
+pub(super) async fn batch(shared: Arc<Shared>, claim: Claim, deliveries: Vec<Delivered>, mut room: OwnedSemaphorePermit) {
+    let mut by_promotion: HashMap<PromotionId, Vec<Delivered>> = HashMap::new();
+    for delivered in deliveries {
+        by_promotion.entry(delivered.delivery.partition.promotion).or_default().push(delivered);
+    }
+    for (id, deliveries) in by_promotion {
+        begin(&shared, claim, id, deliveries, &mut room).await;
+    }
+}
+
+/// What is left undone here (the promotion is not running, no room, the database stays away) stays pending
+/// under this consumer's name; nothing has been called, and the retrier takes it up.
+async fn begin(shared: &Arc<Shared>, claim: Claim, id: PromotionId, deliveries: Vec<Delivered>, room: &mut OwnedSemaphorePermit) {
+    let Some(promotion) = shared.active.promotion(id) else { return };
+    let mut entries: HashMap<TargetId, (Entry, bool)> = HashMap::with_capacity(deliveries.len());
+    for delivered in deliveries {
+        let (target, published_at_ms, bad) = match content(&delivered.delivery, &promotion) {
+            Content::Target(target, published_at_ms) => (target, published_at_ms, false),
+            Content::Bad(Some(target)) => (target, None, true),
+            Content::Bad(None) => {
+                discard(shared, &delivered).await;
+                continue;
+            }
+            Content::Later => {
+                delay(shared, &delivered).await;
+                continue;
+            }
+        };
+        // Another entry of the same target is in flight here: this one waits for its turn.
+        let Some(held) = shared.in_flight.take(id, target) else {
+            metrics::duplicates_blocked(1);
+            continue;
+        };
+        let Some(permit) = room.split(1) else { break };
+        entries.insert(target, (Entry::new(&delivered, target, published_at_ms, permit, held), bad));
+    }
+    if entries.is_empty() {
+        return;
+    }
+    let token = AttemptToken(rand::random::<u64>() >> 1);
+    let mut targets: Vec<TargetId> = entries.keys().copied().collect();
+    targets.sort_unstable();
+    let Some(payouts) = record_intent(shared, claim, &promotion, &targets, token).await else { return };
+    let now = shared.tools.store.now();
+    for payout in payouts {
+        let Some((entry, bad)) = entries.remove(&payout.target.id) else { continue };
+        if bad || is_poison(shared, &entry, &payout) {
+            quarantine(shared, entry, &promotion, payout, bad).await;
+            continue;
+        }
+        let unpayable = payout.target.unpayable(promotion.kind.shape, &promotion.defaults);
+        let next = match claim {
+            Claim::First => shared.rules.first_delivery(&payout.row, token, unpayable),
+            Claim::Again => shared.rules.redelivery(&payout.row, token, unpayable, now),
+        };
+        let resent = payout.row.token != token || payout.row.may_have_executed;
+        let item = Item { entry, promotion: Arc::clone(&promotion), payout, request: Request::Charge, resent };
+        route(shared, item, next).await;
+    }
+    for (entry, _) in entries.into_values() {
+        tracing::warn!(partition = %entry.partition, target = %entry.target, "an entry names no target of its promotion; deleted");
+        delete(shared, entry.partition, entry.id).await;
+    }
+}
+
+/// Commits the intent, and goes on trying while the database is away and the entries are still ours. Doing it
+/// twice under one token changes nothing, so an intent whose commit was not acknowledged is simply repeated.
+async fn record_intent(
+    shared: &Shared,
+    claim: Claim,
+    promotion: &crate::domain::Promotion,
+    targets: &[TargetId],
+    token: AttemptToken,
+) -> Option<Vec<Payout>> {
+    let _turn = shared.intents.acquire().await.ok()?;
+    let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout / 2);
+    loop {
+        if shared.active.is_running(promotion.id) == Running::No {
+            return None;
+        }
+        match shared.tools.store.begin(&promotion.kind, promotion.id, targets, token, claim).await {
+            Ok(payouts) => return Some(payouts),
+            Err(error) => {
+                metrics::error(ErrorClass::Mysql);
+                tracing::warn!(%error, targets = targets.len(), "cannot record an intent");
+                if !error.is_unavailable() || !patience.wait().await {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Carries out what the rules say.
+pub(super) async fn route(shared: &Arc<Shared>, mut item: Item, next: Next) {
+    let finished = match next {
+        Next::Send(request) => {
+            item.request = request;
+            // The queue has room for everything that may be in flight: this never waits long.
+            let _ = shared.calls.send(item).await;
+            return;
+        }
+        Next::Settle(counter) => Finished::row(item, Fate::Settle(counter)),
+        Next::Park => Finished::row(item, Fate::Park),
+        Next::Hold => Finished::row(item, Fate::Hold),
+        Next::Fail(unpayable) => {
+            let write = Write { effect: Effect::Failed, another_attempt: false };
+            let message = Some("the target cannot be paid; money was not asked".to_owned());
+            Finished::write(item, write, None, Some(unpayable.code().into()), message)
+        }
+        Next::Write(write) => Finished::write(item, write, None, None, None),
+    };
+    let _ = shared.finished.send(finished).await;
+}
+
+/// Whether the deliveries of an entry, less those that its attempts explain, show that it crashes whoever
+/// works on it.
+fn is_poison(shared: &Shared, entry: &Entry, payout: &Payout) -> bool {
+    let explained = payout.row.retry_count.saturating_add(1);
+    !payout.row.status.is_final() && entry.deliveries.saturating_sub(explained) >= shared.tools.config.retry.poison_deliveries
+}
+
+/// The row waits for a person from now on; the entry is held, and the partition goes on.
+async fn quarantine(shared: &Arc<Shared>, entry: Entry, promotion: &Arc<crate::domain::Promotion>, payout: Payout, undecodable: bool) {
+    let code = if undecodable { "UNDECODABLE" } else { "CRASHES_CONSUMER" };
+    tracing::error!(partition = %entry.partition, entry = %entry.id, target = %entry.target, code, "entry quarantined; resolve its target");
+    metrics::quarantined();
+    let item = Item { entry, promotion: Arc::clone(promotion), payout, request: Request::LookUp, resent: true };
+    let finished = match item.payout.row.counter() {
+        Some(counter) => Finished::row(item, Fate::Settle(counter)),
+        None => {
+            let write = Write { effect: Effect::Unknown(Some(Waits::Poison)), another_attempt: false };
+            Finished::write(item, write, None, Some(code.into()), None)
+        }
+    };
+    let _ = shared.finished.send(finished).await;
+}
+
+/// An entry that says nothing and whose id names no target: deleted, uncounted. The sweep finds the target
+/// that it may have stood for, and adds it again.
+async fn discard(shared: &Shared, delivered: &Delivered) {
+    tracing::warn!(partition = %delivered.delivery.partition, entry = %delivered.delivery.id, "entry without a readable record; deleted");
+    metrics::error(ErrorClass::Record);
+    delete(shared, delivered.delivery.partition, delivered.delivery.id).await;
+}
+
+async fn delete(shared: &Shared, partition: crate::domain::Partition, id: crate::domain::EntryId) {
+    metrics::completed(metrics::Completed::Discarded, 1);
+    if let Err(error) = shared.tools.streams.acknowledge_undecodable(partition, &[id]).await {
+        metrics::error(ErrorClass::Redis);
+        tracing::warn!(%error, "cannot delete an entry; it will be delivered again");
+    }
+}
+
+/// A record of a later version: parked at the slowest pace, until this binary has been replaced.
+async fn delay(shared: &Shared, delivered: &Delivered) {
+    const SLOWEST: u32 = 30;
+    tracing::warn!(partition = %delivered.delivery.partition, "entry of a later version; left for a newer binary");
+    let park = crate::streams::Park {
+        partition: delivered.delivery.partition,
+        to: crate::streams::Parking::Retry,
+        entries: vec![(delivered.delivery.id, SLOWEST, 0)],
+    };
+    if let Err(error) = shared.tools.streams.park(vec![park], &shared.tools.consumer).await {
+        metrics::error(ErrorClass::Redis);
+        tracing::warn!(%error, "cannot park an entry; it will be delivered again");
+    }
+}
+
+impl Finished {
+    /// An item whose outcome is to be written.
+    pub(super) fn write(
+        item: Item,
+        write: Write,
+        receipt: Option<crate::domain::outcome::Receipt>,
+        code: Option<String>,
+        message: Option<String>,
+    ) -> Self {
+        let outcome = Outcome { target: item.payout.target.id, row: item.payout.row, write, receipt, code, message };
+        Self::Write(item, Box::new(outcome))
+    }
+
+    /// An item about which nothing is to be written.
+    pub(super) fn row(item: Item, fate: Fate) -> Self {
+        Self::Row(item, fate)
+    }
+}

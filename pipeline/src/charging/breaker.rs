@@ -1,0 +1,128 @@
+//! The circuit breaker that all replicas share: when `money` fails persistently, nobody calls it, nothing
+//! new is taken, and no attempt is used up; after a while one request probes whether it is back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::domain::outcome::{Answer, Verdict};
+use crate::metrics::{self, BreakerState};
+use crate::shutdown::Shutdown;
+use crate::streams::{self, BreakerPolicy, Streams};
+
+/// How often what this process saw is reported, while it sees anything.
+const REPORT: Duration = Duration::from_millis(250);
+/// How often the state is read while there is nothing to report. A replica that has nothing to do reads rarely.
+const IDLE: Duration = Duration::from_secs(2);
+/// How long one replica may keep the permission to probe.
+const PROBE_LEASE: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+pub(super) struct Breaker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    streams: Streams,
+    me: String,
+    policy: BreakerPolicy,
+    state: AtomicU8,
+    successes: AtomicU32,
+    failures: AtomicU32,
+    asked: AtomicU32,
+}
+
+const CLOSED: u8 = 0;
+const HALF_OPEN: u8 = 1;
+const OPEN: u8 = 2;
+
+impl Breaker {
+    pub(super) fn start(streams: Streams, config: &Config, me: &str, shutdown: Shutdown) -> Self {
+        let policy = BreakerPolicy {
+            window: config.breaker.window,
+            min_failures: (config.breaker.min_requests * config.breaker.failure_percent).div_ceil(100).max(1),
+            failure_percent: config.breaker.failure_percent,
+            open_for: config.breaker.open_for,
+            open_cap: config.breaker.open_cap,
+        };
+        let breaker = Self {
+            shared: Arc::new(Shared {
+                streams,
+                me: me.to_owned(),
+                policy,
+                state: AtomicU8::new(CLOSED),
+                successes: AtomicU32::new(0),
+                failures: AtomicU32::new(0),
+                asked: AtomicU32::new(0),
+            }),
+        };
+        tokio::spawn(breaker.clone().report(shutdown));
+        breaker
+    }
+
+    /// Whether new work may be taken.
+    pub(super) fn may_take(&self) -> bool {
+        self.shared.asked.fetch_add(1, Ordering::Relaxed);
+        self.shared.state.load(Ordering::Relaxed) != OPEN
+    }
+
+    /// Whether a request may be sent now. While the breaker is half open, only one replica's may.
+    pub(super) async fn may_send(&self) -> bool {
+        match self.shared.state.load(Ordering::Relaxed) {
+            CLOSED => true,
+            HALF_OPEN => self.shared.streams.breaker_probe(&self.shared.me, PROBE_LEASE).await.unwrap_or(false),
+            _ => false,
+        }
+    }
+
+    /// Counts what an answer says about the health of `money`.
+    pub(super) async fn observe(&self, answer: &Answer) {
+        match answer.verdict {
+            Verdict::Paid | Verdict::Refused | Verdict::RefusalNotListed | Verdict::Cancelled | Verdict::NotSeen | Verdict::Executing => {
+                self.shared.successes.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::Unknown | Verdict::NotExecuted => {
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::KeyReused | Verdict::KeyExpired | Verdict::Fault => {}
+        }
+        if self.shared.state.load(Ordering::Relaxed) == HALF_OPEN {
+            self.tell().await;
+        }
+    }
+
+    async fn report(self, shutdown: Shutdown) {
+        let mut idle = Duration::ZERO;
+        loop {
+            tokio::time::sleep(REPORT).await;
+            if shutdown.deadline().is_some_and(|deadline| tokio::time::Instant::now() >= deadline) {
+                return;
+            }
+            let seen = self.shared.successes.load(Ordering::Relaxed) + self.shared.failures.load(Ordering::Relaxed);
+            let asked = self.shared.asked.swap(0, Ordering::Relaxed);
+            let closed = self.shared.state.load(Ordering::Relaxed) == CLOSED;
+            idle += REPORT;
+            if seen > 0 || !closed || (asked > 0 && idle >= IDLE) {
+                idle = Duration::ZERO;
+                self.tell().await;
+            }
+        }
+    }
+
+    async fn tell(&self) {
+        let shared = &self.shared;
+        let (successes, failures) = (shared.successes.swap(0, Ordering::Relaxed), shared.failures.swap(0, Ordering::Relaxed));
+        // A Redis that does not answer changes nothing: the limiter stops requests then.
+        let Ok(state) = shared.streams.breaker_report(successes, failures, &shared.policy, &shared.me).await else { return };
+        let (state, shown) = match state {
+            streams::Breaker::Closed => (CLOSED, BreakerState::Closed),
+            streams::Breaker::HalfOpen => (HALF_OPEN, BreakerState::HalfOpen),
+            streams::Breaker::Open { .. } => (OPEN, BreakerState::Open),
+        };
+        if shared.state.swap(state, Ordering::Relaxed) != state {
+            tracing::warn!(state = shown.label(), "the shared breaker of money changed");
+        }
+        metrics::breaker(shown);
+    }
+}

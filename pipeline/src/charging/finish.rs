@@ -1,0 +1,235 @@
+//! Steps 3 and 4: the outcome is written, and the row then says what becomes of the entry.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Shared;
+use super::item::{Fate, Item};
+use super::patience::Patience;
+use crate::domain::outcome::Effect;
+use crate::domain::{Counter, EntryId, Partition, ProcessStatus, Promotion, PromotionId, ResultRow, TargetId};
+use crate::metrics::{self, Completed, DeadReason, ErrorClass, RetryReason};
+use crate::record::{DeadLetter, VERSION};
+use crate::store::Outcome;
+use crate::streams::{Park, Parking, Settle};
+
+/// An item that needs nothing more from `money`.
+pub(super) enum Finished {
+    /// Its outcome is to be written.
+    Write(Item, Box<Outcome>),
+    /// Its row stands as it should.
+    Row(Item, Fate),
+}
+
+/// Gathers what is finished into batches, by size or by time, whichever comes first, and writes several of
+/// them at the same time.
+pub(super) async fn run(shared: Arc<Shared>, mut finished: Receiver<Finished>) {
+    let config = Arc::clone(&shared.tools.config);
+    let writers = Arc::new(Semaphore::new(config.payer.outcome_connections));
+    loop {
+        let mut batch = Vec::with_capacity(config.payer.batch);
+        if finished.recv_many(&mut batch, config.payer.batch).await == 0 {
+            return;
+        }
+        let full = tokio::time::sleep(config.payer.outcome_delay);
+        tokio::pin!(full);
+        while batch.len() < config.payer.batch {
+            let room = config.payer.batch - batch.len();
+            tokio::select! {
+                biased;
+                more = finished.recv_many(&mut batch, room) => if more == 0 { break },
+                () = &mut full => break,
+            }
+        }
+        let Ok(writer) = Arc::clone(&writers).acquire_owned().await else { return };
+        tokio::spawn(write(Arc::clone(&shared), batch, writer));
+    }
+}
+
+async fn write(shared: Arc<Shared>, batch: Vec<Finished>, writer: OwnedSemaphorePermit) {
+    let mut done: Vec<Done> = Vec::with_capacity(batch.len());
+    let mut by_promotion: HashMap<PromotionId, Vec<(Item, Outcome)>> = HashMap::new();
+    for finished in batch {
+        match finished {
+            Finished::Row(item, fate) => done.push(Done { fate, row: item.payout.row, code: None, item }),
+            Finished::Write(item, outcome) => by_promotion.entry(item.promotion.id).or_default().push((item, *outcome)),
+        }
+    }
+    for writes in by_promotion.into_values() {
+        let promotion = Arc::clone(&writes[0].0.promotion);
+        record(&shared, &promotion, writes, &mut done).await;
+    }
+    drop(writer);
+    let_go(&shared, done).await;
+}
+
+/// An item with its row as it stands after the write.
+struct Done {
+    item: Item,
+    row: ResultRow,
+    fate: Fate,
+    code: Option<String>,
+}
+
+/// Writes outcomes and goes on trying while the database is away: an outcome that is not written is looked up
+/// later, but one that is known should not be thrown away. Writing twice is harmless, the rows are guarded; a
+/// commit whose answer was lost shows itself when the statement is repeated and the rows are read back.
+async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outcome)>, done: &mut Vec<Done>) {
+    let (mut items, mut outcomes) = (HashMap::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
+    for (item, outcome) in writes {
+        items.insert(outcome.target, item);
+        outcomes.push(outcome);
+    }
+    let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
+    let rows = loop {
+        match shared.tools.store.record(&promotion.kind, promotion.id, &mut outcomes).await {
+            Ok(rows) => break rows,
+            Err(error) => {
+                metrics::error(ErrorClass::Mysql);
+                tracing::warn!(%error, outcomes = outcomes.len(), "cannot write outcomes");
+                if !error.is_unavailable() || !patience.wait().await {
+                    return;
+                }
+            }
+        }
+    };
+    let mut outcomes: HashMap<TargetId, Outcome> = outcomes.into_iter().map(|outcome| (outcome.target, outcome)).collect();
+    for (target, row) in rows {
+        let (Some(item), Some(outcome)) = (items.remove(&target), outcomes.remove(&target)) else { continue };
+        tell(&outcome, &row);
+        done.push(Done { fate: Fate::of(&row), item, row, code: outcome.code });
+    }
+}
+
+fn tell(outcome: &Outcome, row: &ResultRow) {
+    let intended = match outcome.write.effect {
+        Effect::Paid => Some(ProcessStatus::Success),
+        Effect::Failed => Some(ProcessStatus::Failed),
+        Effect::Unknown(_) => {
+            metrics::retried(RetryReason::UnknownOutcome);
+            None
+        }
+        Effect::NotExecuted | Effect::GiveUp => {
+            metrics::retried(RetryReason::NotExecuted);
+            None
+        }
+        Effect::NotCalled => None,
+    };
+    if row.status.is_final() && (intended.is_some_and(|status| status != row.status) || row.generation != outcome.row.generation) {
+        metrics::late_writes_refused(1);
+    }
+}
+
+/// Settles, parks and holds, one script a partition. Each is safe to repeat: settling counts only what it newly
+/// acknowledges, and parking moves only what this consumer still owns. What cannot be let go because Redis stays
+/// away is delivered again, and found final.
+async fn let_go(shared: &Shared, done: Vec<Done>) {
+    let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let completed_at = shared.tools.store.now().format("%Y%m%d%H%M%S").to_string();
+    let (settles, parks) = sort(&done, now_ms);
+    let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
+    while !settles.is_empty() {
+        match shared.tools.streams.settle(settles.clone(), &completed_at).await {
+            Ok(_) => break,
+            Err(error) => {
+                metrics::error(ErrorClass::Redis);
+                shared.tools.health.dependency("redis", false);
+                tracing::warn!(%error, "cannot settle entries");
+                if !patience.wait().await {
+                    return;
+                }
+            }
+        }
+    }
+    while !parks.is_empty() {
+        match shared.tools.streams.park(parks.clone(), &shared.tools.consumer).await {
+            Ok(_) => break,
+            Err(error) => {
+                metrics::error(ErrorClass::Redis);
+                tracing::warn!(%error, "cannot park entries");
+                if !patience.wait().await {
+                    return;
+                }
+            }
+        }
+    }
+    count(&done, now_ms);
+}
+
+fn sort(done: &[Done], now_ms: i64) -> (Vec<Settle>, Vec<Park>) {
+    let mut settles: BTreeMap<Partition, BTreeMap<Counter, Vec<EntryId>>> = BTreeMap::new();
+    let mut dead: BTreeMap<Partition, Vec<(EntryId, Vec<u8>)>> = BTreeMap::new();
+    let mut parks: BTreeMap<(Partition, bool), Vec<(EntryId, u32, u64)>> = BTreeMap::new();
+    for Done { item, row, fate, code } in done {
+        let entry = &item.entry;
+        match fate {
+            Fate::Settle(counter) => {
+                settles.entry(entry.partition).or_default().entry(*counter).or_default().push(entry.id);
+                if *counter == Counter::Fail {
+                    let letter = dead_letter(item, row, code.as_deref(), now_ms);
+                    dead.entry(entry.partition).or_default().push((entry.id, letter.encode()));
+                }
+            }
+            Fate::Park | Fate::Hold => {
+                let held = *fate == Fate::Hold;
+                parks.entry((entry.partition, held)).or_default().push((entry.id, row.retry_count, 0));
+            }
+        }
+    }
+    let settles = settles.into_iter().map(|(partition, by_counter)| Settle {
+        partition,
+        by_counter: by_counter.into_iter().collect(),
+        dead: dead.remove(&partition).unwrap_or_default(),
+    });
+    let parks = parks.into_iter().map(|((partition, held), entries)| Park {
+        partition,
+        to: if held { Parking::Held } else { Parking::Retry },
+        entries,
+    });
+    (settles.collect(), parks.collect())
+}
+
+fn dead_letter(item: &Item, row: &ResultRow, code: Option<&str>, now_ms: i64) -> DeadLetter {
+    DeadLetter {
+        version: VERSION,
+        kind: item.promotion.kind.code.clone(),
+        promotion: item.promotion.id,
+        target: item.entry.target,
+        generation: row.generation,
+        attempts: row.retry_count.saturating_add(1),
+        reason: code.unwrap_or("FAILED").to_owned(),
+        failed_at_ms: now_ms,
+    }
+}
+
+fn count(done: &[Done], now_ms: i64) {
+    for Done { item, row, fate, code } in done {
+        let completed = match (fate, row.status) {
+            (Fate::Settle(Counter::Fail), _) => {
+                metrics::dead_lettered(dead_reason(code.as_deref()));
+                Completed::Failed
+            }
+            (Fate::Settle(Counter::Success | Counter::RetrySuccess), _) => Completed::Success,
+            (Fate::Park, _) => Completed::Parked,
+            (Fate::Hold, _) => Completed::Held,
+        };
+        metrics::completed(completed, 1);
+        if let (Fate::Settle(_), Some(published_at_ms)) = (fate, item.entry.published_at_ms) {
+            metrics::settled_after(Duration::from_millis(now_ms.saturating_sub(published_at_ms).max(0).unsigned_abs()));
+        }
+        metrics::batch_took(item.entry.taken_at.elapsed());
+    }
+}
+
+fn dead_reason(code: Option<&str>) -> DeadReason {
+    match code {
+        Some("CANCELLED") => DeadReason::Cancelled,
+        Some("NO_AMOUNT" | "BAD_AMOUNT" | "BAD_EXPIRY" | "NO_VOUCHER_NUMBER") => DeadReason::Unpayable,
+        Some("HTTP_429" | "CONNECT_REFUSED" | "CONNECT_TIMEOUT" | "TIMEOUT") => DeadReason::Attempts,
+        Some(_) | None => DeadReason::Refused,
+    }
+}

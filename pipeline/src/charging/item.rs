@@ -1,0 +1,138 @@
+//! What is in flight: one entry, from its delivery until it is let go.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::domain::decide::{Next, Request, Rules};
+use crate::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
+use crate::record::{Record, RecordError};
+use crate::store::Payout;
+use crate::streams::Delivery;
+
+/// An entry as a stage received it.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// The entry.
+    pub delivery: Delivery,
+    /// How often it was delivered, where that is known (the retrier reads it, a payer does not).
+    pub deliveries: u32,
+}
+
+/// What an entry's bytes say.
+pub(super) enum Content {
+    /// A target, and when it was published.
+    Target(TargetId, Option<i64>),
+    /// A later version of the product wrote it: left alone.
+    Later,
+    /// Garbage, or a record of something else; with the target, when the entry's id names it.
+    Bad(Option<TargetId>),
+}
+
+/// Which target an entry means. Its record is only a reference: it must name the partition's own promotion
+/// and type. An entry whose payload was deleted from outside is known by its id, when the dispatcher
+/// published it.
+pub(super) fn content(delivery: &Delivery, promotion: &Promotion) -> Content {
+    let Some(body) = &delivery.body else {
+        return delivery.id.target().map_or(Content::Bad(None), |target| Content::Target(target, None));
+    };
+    match Record::decode(body) {
+        Ok(record) if record.promotion == promotion.id && record.kind == promotion.kind.code => {
+            Content::Target(record.target, Some(record.published_at_ms))
+        }
+        Err(RecordError::LaterVersion(_)) => Content::Later,
+        Ok(_) | Err(RecordError::TooLong(_) | RecordError::Malformed(_)) => Content::Bad(delivery.id.target()),
+    }
+}
+
+/// An entry in flight.
+pub(super) struct Entry {
+    pub(super) partition: Partition,
+    pub(super) id: EntryId,
+    pub(super) target: TargetId,
+    pub(super) published_at_ms: Option<i64>,
+    pub(super) deliveries: u32,
+    pub(super) taken_at: Instant,
+    /// Given back when the entry is let go.
+    _permit: OwnedSemaphorePermit,
+    _held: Held,
+}
+
+impl Entry {
+    pub(super) fn new(
+        delivered: &Delivered,
+        target: TargetId,
+        published_at_ms: Option<i64>,
+        permit: OwnedSemaphorePermit,
+        held: Held,
+    ) -> Self {
+        let Delivery { partition, id, .. } = delivered.delivery;
+        let deliveries = delivered.deliveries;
+        Self { partition, id, target, published_at_ms, deliveries, taken_at: Instant::now(), _permit: permit, _held: held }
+    }
+}
+
+/// An entry whose target and row were read.
+pub(super) struct Item {
+    pub(super) entry: Entry,
+    pub(super) promotion: Arc<Promotion>,
+    pub(super) payout: Payout,
+    /// What `money` is asked next.
+    pub(super) request: Request,
+    /// Whether a charge would be a repetition: the outcome of an earlier one is unknown.
+    pub(super) resent: bool,
+}
+
+/// Targets that this process is working on: the same one is never sent twice at a time, however often its
+/// entry is delivered.
+#[derive(Clone, Default)]
+pub(super) struct InFlight(Arc<Mutex<HashSet<(PromotionId, TargetId)>>>);
+
+impl InFlight {
+    pub(super) fn holds(&self, promotion: PromotionId, target: TargetId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&(promotion, target))
+    }
+
+    /// Takes a target, unless it is taken.
+    pub(super) fn take(&self, promotion: PromotionId, target: TargetId) -> Option<Held> {
+        let key = (promotion, target);
+        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        new.then(|| Held { set: self.clone(), key })
+    }
+}
+
+/// A target that this process is working on, until it is dropped.
+pub(super) struct Held {
+    set: InFlight,
+    key: (PromotionId, TargetId),
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// What becomes of an entry after everything that is to be written has been written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    /// Acknowledge, delete and count it.
+    Settle(crate::domain::Counter),
+    /// Leave it to the retrier.
+    Park,
+    /// Leave it to a person.
+    Hold,
+}
+
+impl Fate {
+    /// By the row as it stands.
+    pub(super) fn of(row: &crate::domain::ResultRow) -> Self {
+        match Rules::written(row) {
+            Next::Settle(counter) => Self::Settle(counter),
+            Next::Hold => Self::Hold,
+            Next::Park | Next::Fail(_) | Next::Send(_) | Next::Write(_) => Self::Park,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The request limit that all replicas share: each request waits for a slot of its own.
+//!
+//! Slots are reserved in Redis a few at a time, at most [`AHEAD`] into the future, and stand at equal
+//! distances. So however many replicas there are, and however they come and go, no second holds more slots
+//! than the limit, and while there is work no slot is left out.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use tokio::sync::Mutex;
+
+use crate::metrics;
+use crate::streams::Streams;
+
+/// How far into the future slots are given away.
+const AHEAD: Duration = Duration::from_millis(200);
+/// Slots reserved at a time: this share of a second's worth, so that a replica that dies wastes little.
+const SHARE_OF_A_SECOND: u32 = 50;
+/// A slot that was missed by more is given up, or late requests would crowd into somebody else's second.
+const LATE: Duration = Duration::from_millis(8);
+/// Pause when Redis does not answer: without it there is no limit that all share, so nothing is sent.
+const AWAY: Duration = Duration::from_millis(200);
+
+pub(super) struct Pacer {
+    streams: Streams,
+    rate: u32,
+    waiting: AtomicU32,
+    reserved: Mutex<Reserved>,
+}
+
+/// Slots that are ours.
+#[derive(Default)]
+struct Reserved {
+    next: Option<Instant>,
+    interval: Duration,
+    left: u32,
+}
+
+impl Pacer {
+    /// At a rate of 0 nobody waits.
+    pub(super) fn new(streams: Streams, rate: u32) -> Self {
+        Self { streams, rate, waiting: AtomicU32::new(0), reserved: Mutex::default() }
+    }
+
+    /// Waits for a slot; `false` when none is to be had until `deadline`.
+    pub(super) async fn slot(&self, deadline: Instant) -> bool {
+        if self.rate == 0 {
+            return true;
+        }
+        let began = Instant::now();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let had = self.wait_for_slot(deadline).await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        metrics::limiter_waited(began.elapsed());
+        had
+    }
+
+    async fn wait_for_slot(&self, deadline: Instant) -> bool {
+        loop {
+            let Some(at) = self.next_slot(deadline).await else { return false };
+            tokio::time::sleep_until(at).await;
+            if at.elapsed() <= LATE {
+                return true;
+            }
+        }
+    }
+
+    /// The next slot that is ours, reserving more when there is none. Waiters come one after another.
+    async fn next_slot(&self, deadline: Instant) -> Option<Instant> {
+        let mut reserved = self.reserved.lock().await;
+        loop {
+            while let (Some(at), 1..) = (reserved.next, reserved.left) {
+                reserved.next = Some(at + reserved.interval);
+                reserved.left -= 1;
+                if at.elapsed() <= LATE {
+                    return (at <= deadline).then_some(at);
+                }
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            let wanted = self.waiting.load(Ordering::Relaxed).clamp(1, (self.rate / SHARE_OF_A_SECOND).max(1));
+            match self.streams.reserve(self.rate, wanted, AHEAD).await {
+                Ok(slots) if slots.count > 0 => {
+                    let next = Some(Instant::now() + slots.first_in);
+                    *reserved = Reserved { next, interval: slots.interval, left: slots.count };
+                }
+                Ok(slots) => tokio::time::sleep(slots.retry_in.max(Duration::from_millis(1))).await,
+                Err(error) => {
+                    tracing::debug!(%error, "the limiter does not answer");
+                    tokio::time::sleep(AWAY).await;
+                }
+            }
+        }
+    }
+}

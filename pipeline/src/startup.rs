@@ -1,0 +1,188 @@
+//! What every stage does before its work: reach its servers, check that they can be trusted, take its name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::config::Config;
+use crate::health::Health;
+use crate::money::{Money, Settings};
+use crate::shutdown::Shutdown;
+use crate::stage::Context;
+use crate::store::{PinCipher, Store, StoreSettings};
+use crate::streams::{Lease, Streams};
+
+/// Pause between two looks at a server that is away.
+const AWAY: Duration = Duration::from_millis(500);
+
+/// The tables, as the configuration says. Connects to nothing yet.
+///
+/// # Errors
+/// When the URL is not one.
+pub fn store(config: &Config) -> anyhow::Result<Store> {
+    let pins = config.pin_key.as_ref().map(|key| PinCipher::from_hex(&hex::encode(key.expose()))).transpose()?;
+    let connections = config.store.connections
+        + u32::try_from(config.payer.intent_connections + config.payer.outcome_connections).unwrap_or(u32::MAX);
+    Store::new(StoreSettings {
+        url: config.database_url.expose(),
+        zone: config.time_zone,
+        connections,
+        acquire_timeout: config.store.acquire_timeout,
+        pins,
+    })
+    .context("DATABASE_URL")
+}
+
+/// The streams, as the configuration says. Connects to nothing yet.
+///
+/// # Errors
+/// When the URL is not one.
+pub fn streams(config: &Config) -> anyhow::Result<Streams> {
+    Streams::new(config.redis_url.expose()).context("REDIS_URL")
+}
+
+/// The money service, as the configuration says. Connects to nothing yet.
+///
+/// # Errors
+/// When a setting cannot be used.
+pub fn money(config: &Config) -> anyhow::Result<Money> {
+    let token = config.money.token.expose();
+    Money::new(Settings {
+        url: config.money.url.clone(),
+        token: (!token.is_empty()).then(|| token.to_owned()),
+        timeout: config.money.timeout,
+        connect_timeout: config.money.connect_timeout,
+        final_error_codes: config.money.final_error_codes.clone(),
+        body_limit: config.money.body_limit,
+        time_zone: config.time_zone,
+        ca_file: config.money.ca_file.clone(),
+    })
+    .context("money")
+}
+
+/// Waits until both servers answer and the schema is there, and looks at their settings. `false` when the
+/// stage was told to end before that.
+///
+/// # Errors
+/// A Redis that may evict keys is refused: a stream that vanished under memory pressure would be noticed only by
+/// the sweep. What merely weakens durability is warned of.
+pub async fn servers(context: &Context, store: &Store, streams: &Streams) -> anyhow::Result<bool> {
+    if !mysql(context, store).await? {
+        return Ok(false);
+    }
+    redis(context, streams).await
+}
+
+async fn mysql(context: &Context, store: &Store) -> anyhow::Result<bool> {
+    loop {
+        context.health.beat();
+        let problem = match store.check_schema().await {
+            Ok(()) => break,
+            Err(error) => error,
+        };
+        context.health.dependency("mysql", false);
+        tracing::warn!(error = %problem, "waiting for the database");
+        if context.shutdown.sleep(AWAY).await {
+            return Ok(false);
+        }
+    }
+    context.health.dependency("mysql", true);
+    match store.durability().await {
+        Ok(facts) if facts.flush_log_at_commit != 1 => tracing::warn!(
+            innodb_flush_log_at_trx_commit = facts.flush_log_at_commit,
+            version = facts.version,
+            "the database may lose acknowledged commits in a crash; set innodb_flush_log_at_trx_commit = 1"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "cannot read how durable the database is"),
+    }
+    Ok(true)
+}
+
+async fn redis(context: &Context, streams: &Streams) -> anyhow::Result<bool> {
+    let facts = loop {
+        context.health.beat();
+        match streams.server_facts().await {
+            Ok(facts) => break facts,
+            Err(error) => tracing::warn!(%error, "waiting for Redis"),
+        }
+        context.health.dependency("redis", false);
+        if context.shutdown.sleep(AWAY).await {
+            return Ok(false);
+        }
+    };
+    context.health.dependency("redis", true);
+    if facts.may_evict() {
+        bail!("this Redis may evict keys (maxmemory-policy is {}): set it to noeviction", facts.maxmemory_policy);
+    }
+    if facts.major() < 7 {
+        bail!("this Redis is version {}; the scripts need 7 or later", facts.version);
+    }
+    if !facts.persists() {
+        tracing::warn!("this Redis writes neither snapshots nor an append-only file: a restart costs a refill from the database");
+    }
+    Ok(true)
+}
+
+/// Takes a consumer name for this process and keeps it. A process that crashed keeps its name for one lease
+/// at most, and for so long the next one waits. `false` when the stage was told to end before that.
+///
+/// # Errors
+/// When another process keeps the name.
+pub async fn consumer_name(context: &Context, streams: &Streams, name: &str) -> anyhow::Result<bool> {
+    let token = uuid::Uuid::new_v4().to_string();
+    let lease = context.config.consumer_lease;
+    let began = tokio::time::Instant::now();
+    loop {
+        context.health.beat();
+        match streams.lease(name, &token, lease).await {
+            Ok(Lease::Held) => break,
+            Ok(Lease::TakenBy(_)) if began.elapsed() > lease * 2 => {
+                bail!("another process uses the consumer name {name}; give each replica its own PAYOUT_CONSUMER_NAME")
+            }
+            Ok(Lease::TakenBy(_)) => tracing::warn!(consumer = name, "the consumer name is taken; waiting for its lease to end"),
+            Err(error) => tracing::warn!(%error, "cannot take the consumer name"),
+        }
+        if context.shutdown.sleep(AWAY).await {
+            return Ok(false);
+        }
+    }
+    tokio::spawn(keep_name(streams.clone(), name.to_owned(), token, lease, context.health.clone()));
+    Ok(true)
+}
+
+/// Losing the name to another process ends this one: both would take each other's entries for their own. What it
+/// holds stays pending, and is paid by others.
+async fn keep_name(streams: Streams, name: String, token: String, lease: Duration, health: Health) {
+    loop {
+        tokio::time::sleep(lease / 3).await;
+        match streams.lease(&name, &token, lease).await {
+            Ok(Lease::Held) => health.dependency("redis", true),
+            Ok(Lease::TakenBy(_)) => {
+                tracing::error!(consumer = name, "another process has taken this consumer name; ending");
+                std::process::exit(i32::from(crate::stage::EXIT_FAILED));
+            }
+            Err(error) => {
+                health.dependency("redis", false);
+                tracing::warn!(%error, "cannot extend the lease on the consumer name");
+            }
+        }
+    }
+}
+
+/// Says at start what a weaker money service cannot promise.
+pub fn warn_of_weak_money(config: &Arc<Config>) {
+    if !config.money.lookup {
+        tracing::warn!("money has no look-up: an unknown outcome is sent again under the same key; exactly once rests on the key alone");
+    }
+    if !config.money.cancel {
+        tracing::warn!("money has no cancel: an outcome that stays unknown waits for a person");
+    }
+}
+
+/// Whether the stage should end, for loops that have nothing else to wait for.
+pub async fn pause(shutdown: &Shutdown, health: &Health, duration: Duration) -> bool {
+    health.beat();
+    shutdown.sleep(duration).await
+}

@@ -1,0 +1,151 @@
+//! What is due: found by paging through pending entries, a bounded number of pages a tick.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use pipeline::charging::{Active, Charging, Delivered};
+use pipeline::config::Config;
+use pipeline::domain::retry::Backoff;
+use pipeline::domain::{EntryId, Partition, Promotion, TargetId};
+use pipeline::keys;
+use pipeline::metrics::{self, ErrorClass, RetryReason};
+use pipeline::stage::Context;
+use pipeline::store::Claim;
+use pipeline::streams::{PendingEntry, Streams, StreamsError};
+
+/// Entries of one page: 0.3 ms of the Redis thread, however many are parked.
+const PAGE: usize = 1000;
+/// How often the consumers of a partition are looked through for entries that a dead one holds.
+const CONSUMERS_EVERY: u32 = 4;
+
+/// Where each consumer's list was left off, so that a pass over many entries is one pass.
+type Cursors = HashMap<(Partition, String), EntryId>;
+
+/// One tick: for every partition of every running promotion, what is parked and due, and what somebody holds
+/// for too long. Taking is safe to race: XCLAIM's least idle time gives an entry to one retrier.
+pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &Charging, mut active: Active, me: &str) {
+    let config = &context.config;
+    let mut cursors = Cursors::new();
+    for tick in 0_u32.. {
+        context.health.beat();
+        let seen = active.seen();
+        if seen.promotions.is_empty() {
+            cursors.clear();
+            active.changed(Duration::from_secs(1)).await;
+        } else if charging.may_take() {
+            for promotion in &seen.promotions {
+                match tick_of(config, streams, charging, promotion, me, tick, &mut cursors).await {
+                    Ok(()) => context.health.dependency("redis", true),
+                    Err(error) => {
+                        context.health.dependency("redis", false);
+                        metrics::error(ErrorClass::Redis);
+                        tracing::warn!(promotion = %promotion.id, %error, "cannot look for due entries");
+                    }
+                }
+            }
+        }
+        if context.shutdown.sleep(config.retry.tick).await {
+            return;
+        }
+    }
+}
+
+async fn tick_of(
+    config: &Config,
+    streams: &Streams,
+    charging: &Charging,
+    promotion: &Promotion,
+    me: &str,
+    tick: u32,
+    cursors: &mut Cursors,
+) -> Result<(), StreamsError> {
+    let partitions: Vec<Partition> = promotion.partitions().collect();
+    let states = streams.partition_states(&partitions).await?;
+    for (partition, state) in partitions.into_iter().zip(states) {
+        for (consumer, pending) in &state.consumers {
+            let parked = consumer == keys::RETRY || consumer == keys::HELD;
+            if *pending == 0 || !parked && !tick.is_multiple_of(CONSUMERS_EVERY) {
+                continue;
+            }
+            take_due(config, streams, charging, partition, consumer, me, cursors).await?;
+        }
+    }
+    Ok(())
+}
+
+/// How long an entry of a consumer must have been idle to be taken.
+fn patience(config: &Config, consumer: &str, entry: &PendingEntry) -> Duration {
+    let backoff = Backoff { base: config.retry.backoff_base, cap: config.retry.backoff_cap };
+    let target = TargetId(i64::try_from(entry.id.first).unwrap_or(i64::MAX) ^ i64::try_from(entry.id.second).unwrap_or(0));
+    match consumer {
+        // Parking set the delivery count to the row's retry count.
+        keys::RETRY => backoff.delay(target, u32::try_from(entry.deliveries).unwrap_or(u32::MAX)),
+        keys::HELD => config.retry.backoff_cap,
+        _ => config.retry.visibility_timeout,
+    }
+}
+
+async fn take_due(
+    config: &Config,
+    streams: &Streams,
+    charging: &Charging,
+    partition: Partition,
+    consumer: &str,
+    me: &str,
+    cursors: &mut Cursors,
+) -> Result<(), StreamsError> {
+    let key = (partition, consumer.to_owned());
+    for _ in 0..config.retry.pages_per_tick {
+        let page = streams.pending_page(partition, consumer, cursors.get(&key).copied(), PAGE).await?;
+        match page.last() {
+            Some(last) if page.len() == PAGE => cursors.insert(key.clone(), last.id),
+            Some(_) | None => cursors.remove(&key),
+        };
+        let whole = page.len() == PAGE;
+        let due: Vec<&PendingEntry> = page
+            .iter()
+            .filter(|entry| Duration::from_millis(entry.idle_ms) >= patience(config, consumer, entry))
+            .filter(|entry| consumer != me || entry.id.target().is_none_or(|target| !charging.holds(partition.promotion, target)))
+            .collect();
+        for batch in due.chunks(config.payer.batch) {
+            take(streams, charging, partition, consumer, batch, me).await?;
+        }
+        if !whole {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Takes entries that are still as idle as they were listed, and hands them over.
+async fn take(
+    streams: &Streams,
+    charging: &Charging,
+    partition: Partition,
+    consumer: &str,
+    due: &[&PendingEntry],
+    me: &str,
+) -> Result<(), StreamsError> {
+    let room = charging.room(due.len()).await;
+    let due = &due[..due.len().min(room.len())];
+    let least_idle = due.iter().map(|entry| entry.idle_ms).min().unwrap_or(0);
+    let ids: Vec<EntryId> = due.iter().map(|entry| entry.id).collect();
+    let deliveries_of: HashMap<EntryId, u64> = due.iter().map(|entry| (entry.id, entry.deliveries)).collect();
+    let taken = streams.take(partition, me, &ids, Duration::from_millis(least_idle)).await?;
+    let abandoned = consumer != keys::RETRY && consumer != keys::HELD;
+    let taken: Vec<Delivered> = taken
+        .into_iter()
+        .map(|delivery| {
+            if abandoned {
+                metrics::retried(RetryReason::Abandoned);
+            }
+            let deliveries = deliveries_of.get(&delivery.id).copied().unwrap_or(1);
+            Delivered { deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX), delivery }
+        })
+        .collect();
+    if !taken.is_empty() {
+        tracing::debug!(%partition, consumer, entries = taken.len(), "took entries that were due");
+        charging.submit(Claim::Again, taken, room);
+    }
+    Ok(())
+}
