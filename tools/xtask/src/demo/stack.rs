@@ -93,10 +93,10 @@ impl Stack {
         Ok(stack)
     }
 
-    /// One of our programs with the demo's settings, to run to its end.
+    /// One of our programs with the demo's settings, to run to its end; never longer than the demo.
     pub(crate) fn tool(&self, program: &str) -> Result<Launch> {
         let launch = Launch::program(build::program(program), program, self.dir.join("stages"))?;
-        Ok(launch.envs(&self.settings).lifetime(self.lifetime))
+        Ok(launch.envs(&self.settings))
     }
 
     fn start_stage(&mut self, program: &str, name: &str) -> Result<()> {
