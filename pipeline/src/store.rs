@@ -7,6 +7,7 @@
 
 mod error;
 mod json;
+mod operate;
 mod pin;
 mod promotions;
 mod proof;
@@ -26,6 +27,10 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::{Executor, MySqlPool};
 
 pub use error::StoreError;
+pub use operate::{
+    AddedType, Changed, Evidence, Extent, IssueGroup, OperatorAct, Overview, Refusal, Resolution, Stray, TypeLine, Unresolved,
+    Waiting, resumes_to,
+};
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};
 pub use proof::{PartitionProof, Proof, StatusCount};
