@@ -1,8 +1,9 @@
 //! Promotions and their summaries: which run, which are due, and every move between their states.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySqlConnection, Row};
@@ -37,14 +38,11 @@ pub enum Started {
 pub enum Foreign {
     /// Count, money and partitions agree.
     Agrees,
-    /// They do not, and something changed less than a minute ago: it may still be being written.
+    /// They do not, and something changed a short while ago: it may still be being written.
     MayBeIncomplete,
-    /// They do not, and nothing has changed for a minute: what differs.
+    /// They do not, and nothing has changed for a while: what differs.
     Differs(String),
 }
-
-/// How long a promotion that does not add up is waited for after its last change.
-const FOREIGN_SETTLE_SECONDS: i64 = 60;
 
 const COLUMNS: &str = "p.promotion_id, p.campaign_code, p.promotion_type, p.promotion_status, p.total_count, p.total_amount, \
     p.partition_count, p.reservation_at, p.reservation_priority, p.default_amount, p.default_reason, p.default_expiry_at, \
@@ -81,6 +79,9 @@ impl Store {
         };
         let mut promotions = Vec::with_capacity(rows.len());
         for row in &rows {
+            if self.payout_type(row.try_get(2)?).is_none() {
+                self.refresh_types().await?;
+            }
             match self.promotion_of(row) {
                 Ok(promotion) => promotions.push(promotion),
                 Err(StoreError::Data(problem)) => self.fail_unusable(PromotionId(row.try_get(0)?), &problem).await?,
@@ -105,7 +106,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn check_foreign(&self, promotion: &Promotion) -> Result<Foreign, StoreError> {
+    pub async fn check_foreign(&self, promotion: &Promotion, settled_after: Duration) -> Result<Foreign, StoreError> {
         let sealed: Option<i64> = sqlx::query_scalar(
             "SELECT promotion_id FROM campaign_promotion_loads WHERE promotion_id = ? AND sealed_at IS NOT NULL",
         )
@@ -134,7 +135,7 @@ impl Store {
             return Ok(Foreign::Agrees);
         }
         let changed = self.last_change(promotion.id).await?.max(measured.changed_at);
-        let settled = changed.is_none_or(|at| self.now() - at >= TimeDelta::seconds(FOREIGN_SETTLE_SECONDS));
+        let settled = changed.is_none_or(|at| (self.now() - at).to_std().is_ok_and(|age| age >= settled_after));
         Ok(if settled { Foreign::Differs(differences.join("; ")) } else { Foreign::MayBeIncomplete })
     }
 

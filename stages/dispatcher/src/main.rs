@@ -1,2 +1,79 @@
-//! placeholder
-fn main() {}
+//! The dispatcher: targets → streams.
+//!
+//! Starts due promotions, one after another by default ([`start`]), and publishes their targets
+//! ([`publish`]). Any number of dispatchers may run: every step is a compare-and-set.
+
+mod cursors;
+mod publish;
+mod start;
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use pipeline::config::Needs;
+use pipeline::domain::{Promotion, PromotionId};
+use pipeline::metrics::{self, ErrorClass};
+use pipeline::stage::{self, Context, Stage};
+use pipeline::startup;
+use pipeline::store::{PollScope, Store};
+use pipeline::streams::Streams;
+use tokio::task::JoinHandle;
+
+const STAGE: Stage = Stage { name: "dispatcher", needs: Needs { redis: true, money: false, pin: false } };
+
+/// Pause between two looks while nothing runs.
+const IDLE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    stage::main(STAGE, run)
+}
+
+async fn run(context: Context) -> anyhow::Result<()> {
+    let (store, streams) = (startup::store(&context.config)?, startup::streams(&context.config)?);
+    if !startup::servers(&context, &store, &streams).await? {
+        return Ok(());
+    }
+    let mut starter = start::Starter::new(store.clone(), streams.clone(), context.config.dispatcher.clone());
+    let mut publishers: HashMap<PromotionId, JoinHandle<()>> = HashMap::new();
+    loop {
+        publishers.retain(|_, publisher| !publisher.is_finished());
+        let pause = match turn(&context, &store, &streams, &mut starter, &mut publishers).await {
+            Ok(0) => IDLE.max(context.config.dispatcher.poll),
+            Ok(_) => context.config.dispatcher.poll,
+            Err(error) => {
+                metrics::error(ErrorClass::Mysql);
+                context.health.dependency("mysql", false);
+                tracing::warn!(%error, "cannot look for promotions");
+                IDLE
+            }
+        };
+        if startup::pause(&context.shutdown, &context.health, pause).await {
+            break;
+        }
+    }
+    for publisher in publishers.into_values() {
+        publisher.await?;
+    }
+    Ok(())
+}
+
+/// Starts what is due, and sees to it that every running promotion has a publisher here. Gives how many run.
+async fn turn(
+    context: &Context,
+    store: &Store,
+    streams: &Streams,
+    starter: &mut start::Starter,
+    publishers: &mut HashMap<PromotionId, JoinHandle<()>>,
+) -> Result<usize, pipeline::store::StoreError> {
+    starter.start_due().await?;
+    let running: Vec<Promotion> = store.promotions(PollScope::Running).await?;
+    context.health.dependency("mysql", true);
+    let count = running.len();
+    for promotion in running {
+        publishers.entry(promotion.id).or_insert_with(|| {
+            tokio::spawn(publish::until_it_ends(context.clone(), store.clone(), streams.clone(), promotion))
+        });
+    }
+    Ok(count)
+}

@@ -1,0 +1,92 @@
+//! Starting promotions that are due, in the order of reservation time, then priority.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use pipeline::config::DispatcherConfig;
+use pipeline::domain::{Partition, Promotion, PromotionId, PromotionStatus};
+use pipeline::store::{Foreign, PollScope, Started, Store, StoreError};
+use pipeline::streams::Streams;
+
+/// Pause between two comparisons of a promotion that another system may still be writing.
+const COMPARE_EVERY: Duration = Duration::from_secs(3);
+
+pub struct Starter {
+    store: Store,
+    streams: Streams,
+    config: DispatcherConfig,
+    compared_at: HashMap<PromotionId, Instant>,
+}
+
+impl Starter {
+    pub fn new(store: Store, streams: Streams, config: DispatcherConfig) -> Self {
+        Self { store, streams, config, compared_at: HashMap::new() }
+    }
+
+    /// Starts what is due while there is a place. What is due is read before what runs: a promotion that another
+    /// dispatcher starts in between is then seen as running, or lost at the compare-and-set, and never lets
+    /// more of them start than may run.
+    pub async fn start_due(&mut self) -> Result<(), StoreError> {
+        let due = self.store.promotions(PollScope::Due).await?;
+        self.compared_at.retain(|id, _| due.iter().any(|promotion| promotion.id == *id));
+        if due.is_empty() {
+            return Ok(());
+        }
+        let mut places = self.config.max_active.saturating_sub(self.occupied().await?);
+        for promotion in due {
+            if places == 0 {
+                return Ok(());
+            }
+            if !self.adds_up(&promotion).await? {
+                continue;
+            }
+            match self.store.start(promotion.id).await? {
+                Started::Yes => {
+                    tracing::info!(promotion = %promotion.id, targets = promotion.total_count, "promotion started");
+                    places -= 1;
+                }
+                // Another dispatcher was faster, and may have taken the place.
+                Started::No => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Places taken. A promotion whose open rows all wait for a person gives up its own.
+    async fn occupied(&self) -> Result<usize, StoreError> {
+        let mut occupied = 0;
+        for promotion in self.store.promotions(PollScope::Running).await? {
+            if !self.waits_for_people(&promotion).await {
+                occupied += 1;
+            }
+        }
+        Ok(occupied)
+    }
+
+    async fn waits_for_people(&self, promotion: &Promotion) -> bool {
+        let partitions: Vec<Partition> = promotion.partitions().collect();
+        let Ok(states) = self.streams.partition_states(&partitions).await else { return false };
+        let published: u64 = states.iter().map(|state| state.counts.published).sum();
+        let (open, held) = states.iter().fold((0, 0), |(open, held), state| (open + state.len(), held + state.held));
+        published >= promotion.total_count && open > 0 && open == held
+    }
+
+    /// Whether a promotion is what its targets add up to; one that another system wrote and left wrong fails.
+    async fn adds_up(&mut self, promotion: &Promotion) -> Result<bool, StoreError> {
+        if self.compared_at.get(&promotion.id).is_some_and(|at| at.elapsed() < COMPARE_EVERY) {
+            return Ok(false);
+        }
+        match self.store.check_foreign(promotion, self.config.settle_check).await? {
+            Foreign::Agrees => Ok(true),
+            Foreign::MayBeIncomplete => {
+                tracing::info!(promotion = %promotion.id, "a promotion does not add up yet; it may still be being written");
+                self.compared_at.insert(promotion.id, Instant::now());
+                Ok(false)
+            }
+            Foreign::Differs(memo) => {
+                self.store.fail(promotion.id, PromotionStatus::Ready, &memo).await?;
+                Ok(false)
+            }
+        }
+    }
+}
