@@ -122,9 +122,13 @@ impl Streams {
         }
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(claim);
-        let Some(taken) = self.link.pipeline(&pipeline).await?.pop() else { return Ok(Vec::new()) };
+        let taken = match self.link.pipeline(&pipeline).await?.pop() {
+            Some(Value::ServerError(error)) if is_missing(&error) => return Ok(Vec::new()),
+            Some(taken) => reply::array(taken)?,
+            None => return Ok(Vec::new()),
+        };
         let mut deliveries = Vec::with_capacity(ids.len());
-        for entry in items(taken)? {
+        for entry in taken {
             let (id, body) = reply::entry(entry)?;
             deliveries.push(Delivery { partition, id, body });
         }

@@ -29,7 +29,10 @@ for k = 8, #ARGV do
   call('XADD', s, string.format('%s-%.0f', first, id), 'd', ARGV[k])
   id = id + 1
 end
-if #ARGV < 8 and last ~= '0-0' then call('XSETID', s, last) end
+if #ARGV < 8 and last ~= '0-0' then
+  call('XSETID', s, last)
+  call('XGROUP', 'SETID', s, g, last) -- nothing to deliver: Redis 7.0 would wake a blocked reader with nothing
+end
 call('HSET', h, 'published_count', ARGV[4], 'success_count', ARGV[5], 'fail_count', ARGV[6],
   'retry_success_count', ARGV[7])
 if ARGV[3] ~= '' then call('HSET', h, 'last_completed_at', ARGV[3]) end

@@ -10,7 +10,10 @@ if (ts ~= 'none' and ts ~= 'stream') or (th ~= 'none' and th ~= 'hash') then
 end
 if ts == 'stream' then return 0 end
 call('XGROUP', 'CREATE', s, ARGV[1], '0', 'MKSTREAM')
-if ARGV[2] ~= '0-0' then call('XSETID', s, ARGV[2]) end
+if ARGV[2] ~= '0-0' then
+  call('XSETID', s, ARGV[2])
+  call('XGROUP', 'SETID', s, ARGV[1], ARGV[2])
+end
 call('HSET', h, 'published_count', ARGV[3], 'success_count', ARGV[4], 'fail_count', ARGV[5],
   'retry_success_count', ARGV[6])
 return 1
