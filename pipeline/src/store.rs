@@ -7,6 +7,7 @@
 
 mod error;
 mod json;
+mod loading;
 mod operate;
 mod pin;
 mod promotions;
@@ -27,6 +28,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::{Executor, MySqlPool};
 
 pub use error::StoreError;
+pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
 pub use operate::{
     AddedType, Changed, Evidence, Extent, IssueGroup, OperatorAct, Overview, Refusal, Resolution, Stray, TypeLine, Unresolved,
     Waiting, resumes_to,
@@ -135,12 +137,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn refresh_types(&self) -> Result<(), StoreError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT code, charge_path FROM payout_types").fetch_all(&self.pool).await?;
-        for (code, path) in rows {
-            if self.type_sql(&code).is_none() {
-                let kind = PayoutType::like_point(&code, &path).map_err(|error| StoreError::Data(error.to_string()))?;
-                self.types.write().unwrap_or_else(|poison| poison.into_inner()).insert(code, Arc::new(TypeSql::new(kind)));
+        let rows = sqlx::query("SELECT code, charge_path FROM payout_types").fetch_all(&self.pool).await?;
+        for row in &rows {
+            let (code, path) = (sql::text(row, 0)?, sql::text(row, 1)?);
+            if self.type_sql(code).is_none() {
+                let kind = PayoutType::like_point(code, path).map_err(|error| StoreError::Data(error.to_string()))?;
+                self.types.write().unwrap_or_else(|poison| poison.into_inner()).insert(code.to_owned(), Arc::new(TypeSql::new(kind)));
             }
         }
         Ok(())

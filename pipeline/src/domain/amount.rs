@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 pub struct Amount(Decimal);
 
 /// The largest amount that a target's DECIMAL(15,2) holds.
-const MAX_TARGET_AMOUNT: Decimal = Decimal::from_parts(1_316_134_911, 23_283, 0, false, 2);
+const MAX_TARGET_AMOUNT: Decimal = Decimal::from_parts(2_764_472_319, 232_830, 0, false, 2);
 
 /// Why a text is not the amount of a target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

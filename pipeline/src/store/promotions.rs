@@ -9,6 +9,7 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{MySqlConnection, Row};
 
 use super::error::repeated;
+use super::sql::{maybe_text, text};
 use super::{Store, StoreError};
 use crate::domain::promotion::{Defaults, is_campaign_code};
 use crate::domain::{Amount, Counts, Promotion, PromotionId, PromotionStatus, SummaryId};
@@ -79,7 +80,7 @@ impl Store {
         };
         let mut promotions = Vec::with_capacity(rows.len());
         for row in &rows {
-            if self.payout_type(row.try_get(2)?).is_none() {
+            if self.payout_type(text(row, 2)?).is_none() {
                 self.refresh_types().await?;
             }
             match self.promotion_of(row) {
@@ -209,11 +210,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn status(&self, id: PromotionId) -> Result<Option<PromotionStatus>, StoreError> {
-        let code: Option<String> = sqlx::query_scalar("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ?")
+        let row = sqlx::query("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ?")
             .bind(id.0)
             .fetch_optional(&self.pool)
             .await?;
-        code.map(|code| PromotionStatus::from_code(&code).ok_or_else(|| unknown_status(&code))).transpose()
+        row.map(|row| status_of(text(&row, 0)?)).transpose()
     }
 
     /// Writes absolute counts into the summary of a promotion that is not completed; the figures of a
@@ -266,16 +267,14 @@ impl Store {
 
     pub(super) fn promotion_of(&self, row: &MySqlRow) -> Result<Promotion, StoreError> {
         let id = PromotionId(row.try_get(0)?);
-        let code: String = row.try_get(1)?;
-        let kind: String = row.try_get(2)?;
-        let status: String = row.try_get(3)?;
+        let (code, kind, status) = (text(row, 1)?, text(row, 2)?, text(row, 3)?);
         let total_count: i32 = row.try_get(4)?;
         let partition_count: i32 = row.try_get(6)?;
         let known = self.type_codes();
-        let kind = self.payout_type(&kind).ok_or_else(|| {
+        let kind = self.payout_type(kind).ok_or_else(|| {
             StoreError::Data(format!("promotion_type is {kind:?}; known are {}", known.join(", ")))
         })?;
-        if !is_campaign_code(&code) {
+        if !is_campaign_code(code) {
             return Err(StoreError::Data("campaign_code must match [A-Za-z0-9_-]{1,50}".into()));
         }
         if total_count < 0 || partition_count < 1 {
@@ -286,7 +285,7 @@ impl Store {
             summary: SummaryId(row.try_get(12)?),
             campaign_code: code.into(),
             kind,
-            status: PromotionStatus::from_code(&status).ok_or_else(|| unknown_status(&status))?,
+            status: status_of(status)?,
             total_count: u64::from(total_count.unsigned_abs()),
             total_amount: Amount::from_row(row.try_get::<Decimal, _>(5)?),
             partition_count: partition_count.unsigned_abs(),
@@ -294,15 +293,17 @@ impl Store {
             reservation_priority: row.try_get(8)?,
             defaults: Defaults {
                 amount: row.try_get::<Option<Decimal>, _>(9)?.map(Amount::from_row),
-                reason: row.try_get::<Option<String>, _>(10)?.map(Arc::from),
+                reason: maybe_text(row, 10)?.map(Arc::from),
                 expiry_at: row.try_get(11)?,
             },
         })
     }
 }
 
-fn unknown_status(code: &str) -> StoreError {
-    StoreError::Data(format!("promotion_status is {code:?}, which this product does not know"))
+/// The status with a code that stands in the database.
+pub(super) fn status_of(code: &str) -> Result<PromotionStatus, StoreError> {
+    let unknown = || StoreError::Data(format!("promotion_status is {code:?}, which this product does not know"));
+    PromotionStatus::from_code(code).ok_or_else(unknown)
 }
 
 /// The one way in which a promotion changes its status: by compare-and-set. The caller's transaction holds

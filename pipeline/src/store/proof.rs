@@ -4,8 +4,8 @@ use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
 use sqlx::{Executor, MySqlConnection, Row};
 
-use super::promotions::move_status;
-use super::sql::TypeSql;
+use super::promotions::{move_status, status_of};
+use super::sql::{TypeSql, text};
 use super::{Bounds, Store, StoreError};
 use crate::domain::{Amount, Counter, Counts, Partition, ProcessStatus, Promotion, PromotionStatus, TargetId};
 
@@ -100,12 +100,11 @@ impl Store {
         let sql = self.sql_of(&promotion.kind)?;
         let now = self.now();
         let mut transaction = self.pool.begin().await?;
-        let status: Option<String> =
-            sqlx::query_scalar("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ? FOR UPDATE")
-                .bind(promotion.id.0)
-                .fetch_optional(&mut *transaction)
-                .await?;
-        let status = status.as_deref().and_then(PromotionStatus::from_code);
+        let row = sqlx::query("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ? FOR UPDATE")
+            .bind(promotion.id.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let status = row.map(|row| status_of(text(&row, 0)?)).transpose()?;
         if !matches!(status, Some(PromotionStatus::InProgress | PromotionStatus::Completed)) {
             return Ok(None);
         }
@@ -179,7 +178,7 @@ async fn prove(connection: &mut MySqlConnection, sql: &TypeSql, promotion: &Prom
         .await?;
     let groups = rows.iter().map(|row| {
         Ok(StatusCount {
-            status: status(row.try_get(0)?)?,
+            status: status(text(row, 0)?)?,
             again: row.try_get::<i64, _>(1)? != 0,
             targets: row.try_get::<i64, _>(2)?.unsigned_abs(),
             amount: Amount::from_row(row.try_get(3)?),
@@ -208,7 +207,7 @@ async fn prove_partition(
     for row in &rows {
         let targets = row.try_get::<i64, _>(3)?.unsigned_abs();
         counts.published += targets;
-        if let Some(counter) = counter(status(row.try_get(1)?)?, row.try_get::<i64, _>(2)? != 0) {
+        if let Some(counter) = counter(status(text(row, 1)?)?, row.try_get::<i64, _>(2)? != 0) {
             counts.add(counter, targets);
         }
     }

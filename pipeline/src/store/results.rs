@@ -7,7 +7,7 @@ use sqlx::{MySqlPool, Row};
 
 use super::error::repeated;
 use super::json::{self, Rows};
-use super::sql::TypeSql;
+use super::sql::{TypeSql, maybe_text, text};
 use super::{Store, StoreError};
 use crate::domain::decide::Write;
 use crate::domain::outcome::{Effect, Receipt};
@@ -238,16 +238,16 @@ fn payout(row: &MySqlRow, shape: Shape) -> Result<Payout, StoreError> {
         id: TargetId(row.try_get(0)?),
         customer: CustomerUid(row.try_get(1)?),
         amount: row.try_get::<Option<Decimal>, _>(2)?.map(Amount::from_row),
-        reason: row.try_get(3)?,
-        expired_at: row.try_get(4)?,
-        merchant_code: row.try_get(5)?,
+        reason: maybe_text(row, 3)?,
+        expired_at: maybe_text(row, 4)?,
+        merchant_code: maybe_text(row, 5)?,
         voucher_number: None,
         is_withdrawal: false,
     };
     let first_of_result = match shape {
         Shape::Point => 6,
         Shape::Voucher => {
-            target.voucher_number = row.try_get(6)?;
+            target.voucher_number = maybe_text(row, 6)?;
             target.is_withdrawal = row.try_get(7)?;
             8
         }
@@ -256,8 +256,8 @@ fn payout(row: &MySqlRow, shape: Shape) -> Result<Payout, StoreError> {
 }
 
 fn result_row(row: &MySqlRow, at: usize) -> Result<ResultRow, StoreError> {
-    let status: &str = row.try_get(at)?;
-    let waits: Option<&str> = row.try_get(at + 6)?;
+    let status = text(row, at)?;
+    let waits = maybe_text(row, at + 6)?;
     let unknown = |what: &str| StoreError::Data(format!("a result row holds a {what} that this product does not know"));
     Ok(ResultRow {
         status: ProcessStatus::from_code(status).ok_or_else(|| unknown("process_status"))?,
@@ -266,7 +266,7 @@ fn result_row(row: &MySqlRow, at: usize) -> Result<ResultRow, StoreError> {
         generation: row.try_get::<i32, _>(at + 3)?.cast_unsigned(),
         requeues: row.try_get::<i32, _>(at + 4)?.cast_unsigned(),
         first_sent_at: row.try_get::<Option<NaiveDateTime>, _>(at + 5)?,
-        waits: waits.map(|code| Waits::from_code(code).ok_or_else(|| unknown("waits_for"))).transpose()?,
+        waits: waits.map(|code| Waits::from_code(&code).ok_or_else(|| unknown("waits_for"))).transpose()?,
         token: AttemptToken(row.try_get::<i64, _>(at + 7)?.cast_unsigned()),
     })
 }

@@ -2,7 +2,21 @@
 
 use std::sync::Arc;
 
+use sqlx::Row;
+use sqlx::mysql::MySqlRow;
+
 use crate::domain::{PayoutType, Shape};
+
+/// A text column. Unchecked, because sqlx takes columns of a binary collation for VARBINARY; what is not UTF-8
+/// is still refused.
+pub(super) fn text(row: &MySqlRow, at: usize) -> Result<&str, sqlx::Error> {
+    row.try_get_unchecked(at)
+}
+
+/// A text column that may be NULL.
+pub(super) fn maybe_text(row: &MySqlRow, at: usize) -> Result<Option<String>, sqlx::Error> {
+    row.try_get_unchecked(at)
+}
 
 /// Everything that is run against the tables of one type.
 pub(super) struct TypeSql {

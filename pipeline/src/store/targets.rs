@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use sqlx::Row;
 
 use super::error::repeated;
+use super::sql::maybe_text;
 use super::{Store, StoreError, json};
 use crate::domain::{Amount, CustomerUid, PayoutType, Promotion, PromotionId, Shape, Target, TargetId};
 
@@ -75,11 +76,11 @@ impl Store {
                     customer: CustomerUid(0),
                     amount: row.try_get::<Option<Decimal>, _>(2)?.map(Amount::from_row),
                     reason: None,
-                    expired_at: row.try_get(3)?,
+                    expired_at: maybe_text(row, 3)?,
                     merchant_code: None,
                     voucher_number: match promotion.kind.shape {
                         Shape::Point => None,
-                        Shape::Voucher => row.try_get(4)?,
+                        Shape::Voucher => maybe_text(row, 4)?,
                     },
                     is_withdrawal: false,
                 };

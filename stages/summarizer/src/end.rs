@@ -1,0 +1,45 @@
+//! The end of a promotion: proved by MySQL, written everywhere, and cleaned up behind.
+
+use pipeline::domain::{Partition, Promotion};
+use pipeline::metrics::{self, Completed};
+use pipeline::store::PollScope;
+
+use crate::Tools;
+
+/// How long after its end the keys of a promotion are looked for: a crash, a late dispatcher or a failover can
+/// bring them back.
+const LEFTOVERS: chrono::TimeDelta = chrono::TimeDelta::days(1);
+
+/// Completes the promotion if MySQL proves that every target is final; then the public hash gets the same
+/// figures and its time to live, and the partition keys go. Each step may be repeated: a crash in between is
+/// made good by the next sweep.
+pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
+    let Some(proof) = tools.store.complete(promotion).await? else { return Ok(()) };
+    let counts = proof.counts();
+    tracing::info!(
+        promotion = %promotion.id,
+        success = counts.success,
+        retry_success = counts.retry_success,
+        fail = counts.fail,
+        "promotion COMPLETED"
+    );
+    metrics::completed(Completed::Proved, 1);
+    let config = &tools.context.config.summarizer;
+    tools.streams.write_summary(promotion.summary, promotion.total_count, counts, None, Some(config.summary_ttl)).await?;
+    let partitions: Vec<Partition> = promotion.partitions().collect();
+    tools.streams.remove_partitions(&partitions, config.dead_ttl).await?;
+    Ok(())
+}
+
+/// Removes what is left, or has come back, of promotions that ended lately.
+pub async fn remove_leftovers(tools: &Tools) -> anyhow::Result<()> {
+    for promotion in tools.store.promotions(PollScope::CompletedSince(tools.store.now() - LEFTOVERS)).await? {
+        let partitions: Vec<Partition> = promotion.partitions().collect();
+        if tools.streams.existing(&partitions).await?.contains(&true) {
+            tracing::info!(promotion = %promotion.id, "removing keys of a completed promotion");
+            // The public hash too may be from before the end.
+            prove(tools, &promotion).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! What is shown of a running promotion on the boards.
+
+use std::time::{Duration, SystemTime};
+
+use pipeline::domain::{Amount, Counts, Partition, ProcessStatus, Promotion};
+use pipeline::metrics::{ItemState, PromotionFigures};
+use pipeline::store::Proof;
+use pipeline::streams::PartitionState;
+use tokio::time::Instant;
+
+use crate::Tools;
+use crate::progress::Seen;
+
+/// Span over which the rate is measured.
+const RATE_SPAN: Duration = Duration::from_secs(15);
+/// Money is added up from MySQL: at most this often, and never for more than a sixtieth of the time.
+const MONEY_EVERY: Duration = Duration::from_secs(15);
+const MONEY_SHARE: u32 = 60;
+
+/// Brings the figures up to date. What cannot be read stays as it was.
+pub async fn update(
+    tools: &Tools,
+    seen: &mut Seen,
+    promotion: &Promotion,
+    partitions: &[Partition],
+    states: &[PartitionState],
+    counts: Counts,
+) {
+    prove_rarely(tools, seen, promotion).await;
+    let rate = rate(seen, counts.settled());
+    let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let left = promotion.total_count.saturating_sub(counts.settled());
+    let estimated_end_ms = (rate > 0.0).then(|| now_ms + (left as f64 / rate * 1000.0) as i64);
+    let proof = seen.proof.as_ref().map(|(_, _, proof)| proof);
+    let held: u64 = states.iter().map(|state| state.held).sum();
+    let parked: u64 = states.iter().map(|state| state.parked).sum();
+    let pending: u64 = states.iter().map(|state| state.pending).sum::<u64>().saturating_sub(parked + held);
+    let backlog = partitions.iter().zip(states).map(|(partition, state)| (partition.number, state.len())).collect();
+    let (oldest_undelivered_ms, oldest_pending_ms) = oldest(tools, partitions, states).await;
+    seen.figures = Some(PromotionFigures {
+        promotion: promotion.id,
+        states: states_of(promotion, counts, pending + held, parked, proof),
+        backlog,
+        oldest_undelivered_ms,
+        oldest_pending_ms,
+        oldest_unknown_ms: proof.and_then(|proof| oldest_unknown(tools, proof)),
+        parked,
+        held,
+        rate,
+        estimated_end_ms,
+        drift: states.iter().map(drift).sum(),
+    });
+}
+
+/// Entries that the counts claim and the stream does not hold, or the other way round.
+fn drift(state: &PartitionState) -> u64 {
+    state.counts.published.saturating_sub(state.counts.settled()).abs_diff(state.len())
+}
+
+fn states_of(
+    promotion: &Promotion,
+    counts: Counts,
+    pending: u64,
+    parked: u64,
+    proof: Option<&Proof>,
+) -> Vec<(ItemState, u64, Amount)> {
+    let money = |status| proof.map_or(Amount::ZERO, |proof| proof.amount(status));
+    let success = counts.success + counts.retry_success;
+    let open = counts.published.saturating_sub(counts.settled() + pending + parked);
+    vec![
+        (ItemState::Unpublished, promotion.total_count.saturating_sub(counts.published), Amount::ZERO),
+        (ItemState::Published, open, Amount::ZERO),
+        (ItemState::Pending, pending, money(ProcessStatus::Pending)),
+        (ItemState::Retrying, parked, money(ProcessStatus::Retrying)),
+        (ItemState::Success, success, money(ProcessStatus::Success)),
+        (ItemState::Failed, counts.fail, money(ProcessStatus::Failed)),
+    ]
+}
+
+fn rate(seen: &mut Seen, settled: u64) -> f64 {
+    let now = Instant::now();
+    seen.settled.push_back((now, settled));
+    while seen.settled.len() > 2 && seen.settled.front().is_some_and(|(at, _)| now - *at > RATE_SPAN) {
+        seen.settled.pop_front();
+    }
+    let Some((at, before)) = seen.settled.front() else { return 0.0 };
+    let seconds = (now - *at).as_secs_f64();
+    if seconds > 0.0 { settled.saturating_sub(*before) as f64 / seconds } else { 0.0 }
+}
+
+async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion) {
+    let due = seen.proof.as_ref().is_none_or(|(at, took, _)| at.elapsed() >= (*took * MONEY_SHARE).max(MONEY_EVERY));
+    // The first look waits until there is something to see.
+    let begun = seen.settled.front().is_some_and(|(at, _)| at.elapsed() >= MONEY_EVERY.min(RATE_SPAN) / 2);
+    if !due || !begun {
+        return;
+    }
+    let began = Instant::now();
+    match tools.store.prove(promotion).await {
+        Ok(proof) => seen.proof = Some((Instant::now(), began.elapsed(), proof)),
+        Err(error) => tracing::debug!(%error, "cannot add up the money"),
+    }
+}
+
+fn oldest_unknown(tools: &Tools, proof: &Proof) -> Option<i64> {
+    let oldest = proof.groups.iter().filter(|group| group.status == Some(ProcessStatus::Pending)).filter_map(|group| group.oldest).min()?;
+    let zone = tools.context.config.time_zone;
+    oldest.and_local_timezone(zone).earliest().map(|at| at.timestamp_millis())
+}
+
+/// When the oldest undelivered and the oldest pending entry were published.
+async fn oldest(tools: &Tools, partitions: &[Partition], states: &[PartitionState]) -> (Option<i64>, Option<i64>) {
+    let of = |pick: fn(&PartitionState) -> Option<pipeline::domain::EntryId>| {
+        partitions.iter().zip(states).filter_map(move |(partition, state)| Some((*partition, pick(state)?))).collect::<Vec<_>>()
+    };
+    let undelivered = tools.streams.published_at(&of(|state| state.oldest_undelivered)).await;
+    let pending = tools.streams.published_at(&of(|state| state.oldest_pending)).await;
+    (undelivered.unwrap_or_default().into_iter().flatten().min(), pending.unwrap_or_default().into_iter().flatten().min())
+}
