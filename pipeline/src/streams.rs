@@ -13,6 +13,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+mod age;
 mod breaker;
 mod error;
 mod facts;
