@@ -1,2 +1,97 @@
-//! placeholder
-fn main() {}
+//! `promoctl`: what operators see and do.
+//!
+//! Reads never write. Every write shows how many targets and how much money it concerns and asks, unless `--yes`;
+//! refuses without a terminal and without `--yes`; wants a reason; and stands in `payout_audit` in the same transaction
+//! as its effect.
+
+mod audit;
+mod cli;
+mod consent;
+mod consumers;
+mod ended;
+mod migrate;
+mod output;
+mod pending;
+mod promotion;
+mod repair;
+mod resolve;
+mod session;
+mod types;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use cli::{Cli, Command, ConsumersCommand, PendingCommand, PromotionCommand, TypeCommand};
+use ended::{Ended, Refused};
+use pipeline::config::Needs;
+use session::Session;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Completions { shell } = cli.command {
+        clap_complete::generate(shell, &mut Cli::command(), "promoctl", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    let needs = Needs { redis: needs_redis(&cli.command), money: false, pin: false };
+    let session = match Session::configure(&cli.common, needs) {
+        Ok(session) => session,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(session, cli.command)) {
+        Ok(ended) => ended.into(),
+        Err(error) if error.is::<Refused>() => {
+            eprintln!("promoctl: {error:#}");
+            Ended::Refused.into()
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("promoctl: {error:#}");
+    Ended::Failed.into()
+}
+
+fn needs_redis(command: &Command) -> bool {
+    match command {
+        Command::Promotion { command: PromotionCommand::Show { .. } }
+        | Command::Resolve(_)
+        | Command::Audit(_)
+        | Command::Repair(_)
+        | Command::Consumers { .. }
+        | Command::Pending { .. } => true,
+        Command::Promotion { .. } | Command::Migrate | Command::Type { .. } | Command::Completions { .. } => false,
+    }
+}
+
+async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
+    if !matches!(command, Command::Migrate) {
+        session.store.check_schema().await?;
+        session.store.refresh_types().await?;
+    }
+    match command {
+        Command::Migrate => migrate::run(&session).await,
+        Command::Type { command: TypeCommand::List } => types::list(&session).await,
+        Command::Type { command: TypeCommand::Add(args) } => types::add(&session, &args).await,
+        Command::Promotion { command } => match command {
+            PromotionCommand::List(args) => promotion::list::run(&session, &args).await,
+            PromotionCommand::Show { id } => promotion::show::run(&session, id).await,
+            PromotionCommand::Stop(args) => promotion::stop::run(&session, &args).await,
+            PromotionCommand::Resume(args) => promotion::resume::run(&session, &args).await,
+            PromotionCommand::Discard(args) => promotion::discard::run(&session, &args).await,
+        },
+        Command::Resolve(args) => resolve::run(&session, &args).await,
+        Command::Audit(args) => audit::run(&session, &args).await,
+        Command::Repair(args) => repair::run(&session, &args).await,
+        Command::Consumers { command: ConsumersCommand::List { promotion } } => {
+            consumers::list(&session, promotion).await
+        }
+        Command::Pending { command: PendingCommand::List(args) } => pending::list(&session, &args).await,
+        Command::Completions { .. } => Ok(Ended::Done),
+    }
+}

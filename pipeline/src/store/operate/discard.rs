@@ -64,6 +64,11 @@ impl Store {
         if from != to && !move_status(&mut transaction, id, from, to, now).await? {
             return Ok(Changed::No(Refusal::Status(from)));
         }
+        // A loader that is still at work commits its position with each batch; without the row it notices.
+        sqlx::query("DELETE FROM campaign_promotion_loads WHERE promotion_id = ?")
+            .bind(id.0)
+            .execute(&mut *transaction)
+            .await?;
         write_act(&mut transaction, act, now).await?;
         transaction.commit().await?;
         Ok(Changed::Yes { from, to })
