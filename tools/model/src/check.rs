@@ -16,7 +16,9 @@ pub fn broken(state: &State, scope: &Scope) -> Option<&'static str> {
     let status = row.map(|row| row.status);
     // The one exception that is stated to users.
     let excepted = state.intent_lost && !scope.cancel;
-    if state.money.paid > 1 {
+    // Nothing can fence a key whose first use nobody remembers, once `money` has forgotten it too.
+    let forgotten = state.first_use_lost && state.now > 0;
+    if state.money.paid > 1 && !forgotten {
         return Some("a target is paid twice");
     }
     if status == Some(ProcessStatus::Success) && state.money.paid == 0 {
@@ -110,8 +112,7 @@ pub fn done(state: &State, scope: &Scope) -> bool {
                 None => false,
                 Some(Waits::UnknownOutcome) => !scope.cancel || expired,
                 Some(Waits::Refusal) => key == Key::RefusedNotListed || key == Key::Burnt || expired,
-                Some(Waits::KeyExpired) => expired,
-                Some(Waits::KeyReused | Waits::Poison) => true,
+                Some(Waits::KeyExpired | Waits::KeyReused | Waits::Poison) => true,
             };
             let known = scope.lookup && matches!(key, Key::Paid | Key::Refused);
             held && nothing_better && !known

@@ -46,9 +46,14 @@ impl Judge {
     }
 
     /// After the payer's intent.
-    pub fn first_delivery(&self, row: Row, mine: u8) -> Next {
+    pub fn first_delivery(&self, row: Row, mine: u8, now: u8) -> Next {
         let mut row = row.to_domain();
         let mine = AttemptToken(u64::from(mine));
+        // Not yet in the pipeline's rules: see the mutant of the same name.
+        let pending = row.status == ProcessStatus::Pending;
+        if pending && self.expired(&row, now) && !self.is(Mutant::FirstChargeIsNotFenced) {
+            return Next::Park;
+        }
         if self.is(Mutant::PayerCallsAnyPending) && row.status == ProcessStatus::Pending {
             row.token = mine;
             row.may_have_executed = false;

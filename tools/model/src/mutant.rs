@@ -57,6 +57,10 @@ pub enum Mutant {
     RebuildWithoutGuard,
     /// A rebuild gives the entry the id it had.
     RebuildReusesIds,
+    /// A rebuild without entries leaves the last id where it was.
+    RebuildLeavesLastId,
+    /// Keys of a promotion that was COMPLETED are deleted without its lock.
+    KeysDeletedWithoutLock,
     /// Keys are sent however old they are.
     NoRetentionFence,
     /// A cancel that is acknowledged after the key's lifetime is taken as proof.
@@ -73,6 +77,10 @@ pub enum Mutant {
     IntentNotInTheRowIsIgnored,
     /// A worker that knew of other attempts lets a row that has forgotten them (MySQL lost a commit) decide.
     ResentTrustsTheRow,
+    /// An unknown outcome leaves `first_sent_at` NULL where MySQL lost the intent that had set it.
+    OutcomeLeavesNoFirstUse,
+    /// A payer that froze between its intent and its read sends however old the key is.
+    FirstChargeIsNotFenced,
     /// A RETRYING row is sent again however old its key is.
     RetryingIsNotFenced,
     /// Used up, with a cancel that proves nothing any more: given up.
@@ -83,7 +91,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 42] = [
         Self::NoIntent,
         Self::PayerLeavesPendingAlone,
         Self::PayerCallsAnyPending,
@@ -111,6 +119,8 @@ impl Mutant {
         Self::DispatcherLooksAway,
         Self::RebuildWithoutGuard,
         Self::RebuildReusesIds,
+        Self::RebuildLeavesLastId,
+        Self::KeysDeletedWithoutLock,
         Self::NoRetentionFence,
         Self::CancelAfterExpiryProves,
         Self::CompletionByCounts,
@@ -119,6 +129,8 @@ impl Mutant {
         Self::NoDrain,
         Self::IntentNotInTheRowIsIgnored,
         Self::ResentTrustsTheRow,
+        Self::OutcomeLeavesNoFirstUse,
+        Self::FirstChargeIsNotFenced,
         Self::RetryingIsNotFenced,
         Self::GiveUpAfterExpiry,
         Self::UnpayableIsRetried,

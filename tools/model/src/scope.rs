@@ -71,6 +71,9 @@ pub struct Scope {
     pub stops: u8,
     /// Whether an operator may requeue a FAILED target once.
     pub requeues: u8,
+    /// Whether the summarizer deletes keys without the lock of the promotion row, so that a requeue can come
+    /// between.
+    pub late_deletes: bool,
     /// How many key lifetimes may pass.
     pub ticks: u8,
 }
@@ -93,6 +96,7 @@ impl Scope {
             faults,
             stops: 0,
             requeues: 0,
+            late_deletes: false,
             ticks: 0,
         }
     }

@@ -141,6 +141,8 @@ pub struct State {
     pub now: u8,
     /// MySQL has lost a committed intent.
     pub intent_lost: bool,
+    /// MySQL has forgotten when a key was first sent.
+    pub first_use_lost: bool,
     /// MySQL has lost a commit.
     pub commit_lost: bool,
     /// Somebody changed the stream from outside.
@@ -170,6 +172,7 @@ impl State {
             deleting: false,
             now: 0,
             intent_lost: false,
+            first_use_lost: false,
             commit_lost: false,
             tampered: false,
             requeued: false,
@@ -308,7 +311,7 @@ impl State {
             Requeue::Committed => to.put(2, 2),
         }
         let flags =
-            [self.deleting, self.intent_lost, self.commit_lost, self.tampered, self.requeued, self.nonsense];
+            [self.deleting, self.intent_lost, self.first_use_lost, self.commit_lost, self.tampered, self.requeued, self.nonsense];
         flags.into_iter().for_each(|flag| to.flag(flag));
         to.put(self.now, 2);
         to.put(self.left.faults, 3);
@@ -338,7 +341,7 @@ impl State {
             1 => Requeue::Proved { generation: from.get(2), next_key: from.flag() },
             _ => Requeue::Committed,
         };
-        let [deleting, intent_lost, commit_lost, tampered, requeued, nonsense] = std::array::from_fn(|_| from.flag());
+        let [deleting, intent_lost, first_use_lost, commit_lost, tampered, requeued, nonsense] = std::array::from_fn(|_| from.flag());
         let now = from.get(2);
         let left = Left { faults: from.get(3), stops: from.get(1), requeues: from.get(1) };
         Self {
@@ -354,6 +357,7 @@ impl State {
             deleting,
             now,
             intent_lost,
+            first_use_lost,
             commit_lost,
             tampered,
             requeued,

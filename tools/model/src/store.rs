@@ -175,6 +175,8 @@ pub struct Called {
 ///
 /// ```sql
 /// UPDATE results SET …            -- by effect, below; every CASE reads the row's may_have_executed
+///   -- an unknown outcome: first_sent_at = COALESCE(first_sent_at, :called_first_sent_at), or MySQL that
+///   -- loses an intent would leave a key that was sent without a fence
 /// WHERE process_status NOT IN ('SUCCESS', 'FAILED') AND key_generation = :called
 /// ```
 /// When the row is missing (MySQL lost the intent): `INSERT`, SUCCESS or FAILED where that is proved, else
@@ -214,6 +216,9 @@ pub fn outcome(mut db: Db, called: Called, write: Write, mutant: Option<Mutant>)
             row.status = ProcessStatus::Pending;
             row.may_have_executed |= mutant != Some(Mutant::UnknownIsForgotten);
             row.waits = waits;
+            if mutant != Some(Mutant::OutcomeLeavesNoFirstUse) {
+                row.first_sent_at = row.first_sent_at.or(called.first_sent_at);
+            }
         }
     }
     count(row, u8::from(write.another_attempt));

@@ -106,7 +106,8 @@ impl Redis {
     }
 
     /// Rebuild from a snapshot of MySQL: stream and group anew, counts from the snapshot, an entry under an
-    /// id never used before if the target is not final. Only if the last id is still `last`.
+    /// id never used before if the target is not final. Only if the last id is still `last`; and the last id
+    /// moves even when there is no entry, so that an older snapshot is refused.
     ///
     /// Twice: the last id has moved.
     pub fn rebuild(self, last: u8, counter: Option<Counter>, next_seq: u8, mutant: Option<Mutant>) -> Self {
@@ -114,14 +115,17 @@ impl Redis {
         if !self.stream || !guard {
             return self;
         }
-        let mut anew = Self { stream: true, seq: self.seq, ..Self::EMPTY };
+        let seq = match (counter, mutant) {
+            (_, Some(Mutant::RebuildReusesIds)) | (Some(_), Some(Mutant::RebuildLeavesLastId)) => self.seq,
+            (_, _) => next_seq,
+        };
+        let mut anew = Self { stream: true, seq, ..Self::EMPTY };
         anew.counts[0] = 1;
         match counter {
             Some(counter) => anew.counts[index(counter)] = 1,
             None => {
                 anew.entry = true;
                 anew.undelivered = mutant != Some(Mutant::GroupAtDollar);
-                anew.seq = if mutant == Some(Mutant::RebuildReusesIds) { self.seq } else { next_seq };
             }
         }
         anew

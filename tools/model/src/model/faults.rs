@@ -3,8 +3,13 @@
 use super::{Steps, Who};
 use crate::money::Key;
 use crate::state::{Dispatcher, Requeue, State, Task};
+use crate::store::Db;
 use crate::streams::{NOBODY, Redis};
 use pipeline::domain::decide::Request;
+
+fn first_use(db: &Db) -> Option<u8> {
+    db.row.and_then(|row| row.first_sent_at)
+}
 
 impl Steps<'_> {
     /// Everything that costs one of the budget and is not part of another step.
@@ -32,12 +37,19 @@ impl Steps<'_> {
             state.lost_commit = None;
             state.commit_lost = true;
             state.intent_lost |= lost.intent;
+            state.first_use_lost |= first_use(&self.from.db) != first_use(&lost.db);
             self.push(Who::Mysql, "loses its last commit", 0, false, true, state);
         }
         if let Some(redis) = self.from.lost_writes {
-            let state = State { redis, lost_writes: None, ..self.from };
+            let state = State { redis, lost_writes: None, requeued: self.counts_may_be_old(), ..self.from };
             self.push(Who::Redis, "loses its last writes", 0, false, true, state);
         }
+    }
+
+    /// When Redis loses something after a requeue, the counts may be those from before it; and who settles late
+    /// what he read before it meets the entry under its old id again.
+    pub(super) fn counts_may_be_old(&self) -> bool {
+        self.from.requeued || self.from.left.requeues < self.model.scope.requeues
     }
 
     fn crashes(&mut self) {
@@ -70,7 +82,7 @@ impl Steps<'_> {
 
     fn redis_faults(&mut self) {
         if self.from.redis.stream {
-            let state = State { redis: Redis::EMPTY, ..self.from };
+            let state = State { redis: Redis::EMPTY, requeued: self.counts_may_be_old(), ..self.from };
             self.fault(Who::Redis, "FLUSHALL", state);
         }
         if self.from.lost_writes.is_none() {

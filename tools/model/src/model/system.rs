@@ -36,6 +36,8 @@ impl Steps<'_> {
         if self.from.now < self.model.scope.ticks {
             let mut state = self.from;
             state.now += 1;
+            // What was committed a key lifetime ago is on disk.
+            state.lost_commit = None;
             self.push(Who::Clock, "a key lifetime passes", 0, false, true, state);
         }
     }
@@ -132,12 +134,14 @@ impl Steps<'_> {
         if self.from.deleting {
             state.deleting = false;
             state.redis = Redis::EMPTY;
+            state.requeued = self.counts_may_be_old() && !self.model.is(Mutant::KeysDeletedWithoutLock);
             self.step(Who::Summarizer, "deletes the keys", state);
         } else if self.from.db.promotion == Promotion::Completed && self.from.redis.stream {
-            // Looking and deleting are two steps only where a requeue can come between them.
-            state.deleting = self.model.scope.requeues > 0;
+            // Under the lock of the promotion row, nothing comes between looking and deleting.
+            state.deleting = self.model.scope.late_deletes || self.model.is(Mutant::KeysDeletedWithoutLock);
             if !state.deleting {
                 state.redis = Redis::EMPTY;
+                state.requeued = self.counts_may_be_old();
             }
             self.step(Who::Summarizer, "sees COMPLETED and keys", state);
         }
@@ -178,6 +182,7 @@ impl Steps<'_> {
                 let mut state = self.from;
                 state.redis = Redis { stream: true, ..Redis::EMPTY };
                 state.redis.counts[0] = 1;
+                state.requeued = true;
                 self.step(Who::Operator, "makes the stream anew (XSETID)", state);
             }
         }

@@ -102,7 +102,7 @@ impl Steps<'_> {
             None => return self.let_go(worker),
         };
         let next = if worker < 2 {
-            self.model.judge.first_delivery(row, mine)
+            self.model.judge.first_delivery(row, mine, now)
         } else {
             self.model.judge.redelivery(row, mine, now)
         };
