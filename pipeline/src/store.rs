@@ -35,7 +35,7 @@ pub use operate::{
 };
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};
-pub use proof::{PartitionProof, Proof, StatusCount};
+pub use proof::{HeldCompleted, PartitionProof, Proof, StatusCount};
 pub use results::{Claim, Outcome, Payout};
 pub use schema::{Durability, Migrated};
 pub use targets::{Bounds, PageRow};

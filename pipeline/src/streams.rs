@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 mod age;
 mod breaker;
+mod entries;
 mod error;
 mod facts;
 mod lease;

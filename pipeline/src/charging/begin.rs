@@ -64,16 +64,17 @@ async fn begin(shared: &Arc<Shared>, claim: Claim, id: PromotionId, deliveries: 
     for payout in payouts {
         let Some((entry, bad)) = entries.remove(&payout.target.id) else { continue };
         if bad || is_poison(shared, &entry, &payout) {
-            quarantine(shared, entry, &promotion, payout, bad).await;
+            let item = Item { entry, promotion: Arc::clone(&promotion), payout, token, request: Request::LookUp, resent: true };
+            quarantine(shared, item, bad).await;
             continue;
         }
         let unpayable = payout.target.unpayable(promotion.kind.shape, &promotion.defaults);
         let next = match claim {
-            Claim::First => shared.rules.first_delivery(&payout.row, token, unpayable),
+            Claim::First => shared.rules.first_delivery(&payout.row, token, unpayable, now),
             Claim::Again => shared.rules.redelivery(&payout.row, token, unpayable, now),
         };
         let resent = payout.row.token != token || payout.row.may_have_executed;
-        let item = Item { entry, promotion: Arc::clone(&promotion), payout, request: Request::Charge, resent };
+        let item = Item { entry, promotion: Arc::clone(&promotion), payout, token, request: Request::Charge, resent };
         route(shared, item, next).await;
     }
     for (entry, _) in entries.into_values() {
@@ -140,11 +141,11 @@ fn is_poison(shared: &Shared, entry: &Entry, payout: &Payout) -> bool {
 }
 
 /// The row waits for a person from now on; the entry is held, and the partition goes on.
-async fn quarantine(shared: &Arc<Shared>, entry: Entry, promotion: &Arc<crate::domain::Promotion>, payout: Payout, undecodable: bool) {
+async fn quarantine(shared: &Arc<Shared>, item: Item, undecodable: bool) {
     let code = if undecodable { "UNDECODABLE" } else { "CRASHES_CONSUMER" };
-    tracing::error!(partition = %entry.partition, entry = %entry.id, target = %entry.target, code, "entry quarantined; resolve its target");
+    let Entry { partition, id, target, .. } = &item.entry;
+    tracing::error!(%partition, entry = %id, %target, code, "entry quarantined; resolve its target");
     metrics::quarantined();
-    let item = Item { entry, promotion: Arc::clone(promotion), payout, request: Request::LookUp, resent: true };
     let finished = match item.payout.row.counter() {
         Some(counter) => Finished::row(item, Fate::Settle(counter)),
         None => {
@@ -195,7 +196,8 @@ impl Finished {
         code: Option<String>,
         message: Option<String>,
     ) -> Self {
-        let outcome = Outcome { target: item.payout.target.id, row: item.payout.row, write, receipt, code, message };
+        let (target, row, token) = (item.payout.target.id, item.payout.row, item.token);
+        let outcome = Outcome { target, row, token, write, receipt, code, message };
         Self::Write(item, Box::new(outcome))
     }
 

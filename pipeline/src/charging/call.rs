@@ -95,8 +95,9 @@ async fn may_send(shared: &Shared, item: &Item) -> bool {
     if !shared.pacer.slot(deadline).await {
         return false;
     }
-    // Asked again: the promotion may have been stopped while we waited for the slot.
-    config.money.max_rps == 0 || shared.active.is_running(item.promotion.id) == Running::Yes
+    // Asked again: the decision may be old by now, and the promotion may have been stopped while we waited.
+    let fresh = shared.rules.may_still_send(&item.payout.row, item.request, shared.tools.store.now());
+    fresh && shared.active.is_running(item.promotion.id) == Running::Yes
 }
 
 async fn runs(shared: &Shared, item: &Item, deadline: Instant) -> bool {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::domain::decide::{Next, Request, Rules};
+use crate::domain::result::AttemptToken;
 use crate::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
 use crate::record::{Record, RecordError};
 use crate::store::Payout;
@@ -79,6 +80,8 @@ pub(super) struct Item {
     pub(super) entry: Entry,
     pub(super) promotion: Arc<Promotion>,
     pub(super) payout: Payout,
+    /// Of the batch in which this process began it.
+    pub(super) token: AttemptToken,
     /// What `money` is asked next.
     pub(super) request: Request,
     /// Whether a charge would be a repetition: the outcome of an earlier one is unknown.

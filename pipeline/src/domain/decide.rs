@@ -62,9 +62,11 @@ pub struct Write {
 impl Rules {
     /// After the payer's intent step. Only the row that this payer has just made is called: its token
     /// stands in the row, and nobody else has touched it since.
-    pub fn first_delivery(&self, row: &ResultRow, mine: AttemptToken, unpayable: Option<Unpayable>) -> Next {
+    pub fn first_delivery(&self, row: &ResultRow, mine: AttemptToken, unpayable: Option<Unpayable>, now: NaiveDateTime) -> Next {
         match row.status {
             ProcessStatus::Success | ProcessStatus::Failed => settle(row),
+            // Frozen since the intent for longer than a key lives: whoever has the entry now decides.
+            ProcessStatus::Pending if self.expired(row, now) => Next::Park,
             ProcessStatus::Pending if row.token == mine && !row.may_have_executed => {
                 unpayable.map_or(Next::Send(Request::Charge), Next::Fail)
             }
@@ -85,6 +87,8 @@ impl Rules {
                 // "Not executed" is MySQL's word, and MySQL may have lost a commit: the fence holds here too.
                 None if row.token == mine && !row.may_have_executed && self.expired(row, now) => hold(row, Waits::KeyExpired),
                 None if row.token == mine && !row.may_have_executed => Next::Send(Request::Charge),
+                // Our intent would have marked it: MySQL has lost a commit since. The step is run again.
+                None if row.token != mine && !row.may_have_executed => Next::Park,
                 None if self.lookup => Next::Send(Request::LookUp),
                 None => self.not_seen(row, now),
             },
@@ -119,11 +123,16 @@ impl Rules {
             Verdict::Refused => write(Effect::Failed, resent),
             Verdict::NotExecuted => {
                 let used_up = row.retry_count.saturating_add(1).saturating_add(u32::from(resent)) >= self.max_attempts;
-                match (used_up, self.cancel) {
-                    (false, _) => write(Effect::NotExecuted, resent),
-                    (true, true) if self.expired(row, now) => write(Effect::Unknown(Some(Waits::KeyExpired)), resent),
-                    (true, true) => Next::Send(Request::Cancel),
-                    (true, false) => write(Effect::GiveUp, resent),
+                if used_up && self.cancel && !self.expired(row, now) {
+                    return Next::Send(Request::Cancel);
+                }
+                match (used_up, resent) {
+                    (false, false) => write(Effect::NotExecuted, false),
+                    // It says nothing about the attempt before, whatever the row says by now.
+                    (false, true) => write(Effect::Unknown(None), true),
+                    (true, _) if self.expired(row, now) => write(Effect::Unknown(Some(Waits::KeyExpired)), resent),
+                    (true, false) => write(Effect::GiveUp, false),
+                    (true, true) => write(Effect::Unknown(Some(Waits::UnknownOutcome)), true),
                 }
             }
             // Nothing else can ever tell more about this refusal than the list of final codes.
@@ -136,6 +145,7 @@ impl Rules {
             Verdict::RefusalNotListed | Verdict::Unknown | Verdict::NotSeen | Verdict::Cancelled => {
                 write(Effect::Unknown(None), resent)
             }
+            Verdict::Fault if resent => wait_on(row),
             Verdict::Fault => write(Effect::NotCalled, false),
         }
     }
@@ -164,6 +174,12 @@ impl Rules {
             ProcessStatus::Success | ProcessStatus::Failed => settle(row),
             ProcessStatus::Pending | ProcessStatus::Retrying => wait_on(row),
         }
+    }
+
+    /// Whether a request that was decided on a while ago may still be sent: not once `money` may have forgotten
+    /// the key. Asking never hurts.
+    pub fn may_still_send(&self, row: &ResultRow, request: Request, now: NaiveDateTime) -> bool {
+        request == Request::LookUp || !self.expired(row, now)
     }
 
     /// The key was not seen, or cannot be looked up: send it again, cancel it, or leave it to a person.

@@ -7,7 +7,7 @@ use sqlx::{Executor, MySqlConnection, Row};
 use super::promotions::{move_status, status_of};
 use super::sql::{TypeSql, text};
 use super::{Bounds, Store, StoreError};
-use crate::domain::{Amount, Counter, Counts, Partition, ProcessStatus, Promotion, PromotionStatus, TargetId};
+use crate::domain::{Amount, Counter, Counts, Partition, ProcessStatus, Promotion, PromotionId, PromotionStatus, TargetId};
 
 /// Targets that stand alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,19 @@ pub struct PartitionProof {
     pub counts: Counts,
     /// Published and not final, ascending.
     pub unfinished: Vec<TargetId>,
+}
+
+/// A COMPLETED promotion that cannot be reopened while this lives.
+pub struct HeldCompleted(sqlx::Transaction<'static, sqlx::MySql>);
+
+impl HeldCompleted {
+    /// Lets go of it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is let go of all the same.
+    pub async fn release(self) -> Result<(), StoreError> {
+        Ok(self.0.rollback().await?)
+    }
 }
 
 /// More entries than a window and a slice of a requeue ever leave unfinished in one partition.
@@ -141,6 +154,21 @@ impl Store {
         .await?;
         transaction.commit().await?;
         Ok(Some(proof))
+    }
+
+    /// Holds a COMPLETED promotion where it is until the guard is dropped or released: a requeue, which takes the
+    /// same row first, cannot make it run again meanwhile. Nothing when it is not COMPLETED.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn hold_completed(&self, promotion: PromotionId) -> Result<Option<HeldCompleted>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let row = sqlx::query("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ? FOR UPDATE")
+            .bind(promotion.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let status = row.map(|row| status_of(text(&row, 0)?)).transpose()?;
+        Ok((status == Some(PromotionStatus::Completed)).then_some(HeldCompleted(transaction)))
     }
 
     /// How a partition stands up to `last`, from one snapshot, so that counts and unfinished targets agree.

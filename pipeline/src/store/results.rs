@@ -39,8 +39,11 @@ pub struct Payout {
 pub struct Outcome {
     /// The target.
     pub target: TargetId,
-    /// The row as it was when the decision was made: its generation, token and retry count guard the write.
+    /// The row as it was when the decision was made: its generation and retry count guard the write.
     pub row: ResultRow,
+    /// Of the attempt that answered. Only a row that still carries it can become RETRYING or FAILED by an answer
+    /// that says "not executed": the answer speaks for no other attempt.
+    pub token: AttemptToken,
     /// What it does to the row.
     pub write: Write,
     /// With [`Effect::Paid`].
@@ -143,7 +146,7 @@ impl Store {
         let mut rows = Rows::new();
         for outcome in outcomes {
             let row = &outcome.row;
-            rows.row(outcome.target.0).number(row.token.0).number(row.generation).number(row.retry_count);
+            rows.row(outcome.target.0).number(outcome.token.0).number(row.generation).number(row.retry_count);
             rows.text(outcome.receipt.as_ref().map(|receipt| receipt.money_key.as_str()));
             self.voucher_fields(&mut rows, sql, outcome);
             rows.end();
@@ -158,7 +161,7 @@ impl Store {
         let mut rows = Rows::new();
         for outcome in outcomes {
             let (row, write) = (&outcome.row, &outcome.write);
-            rows.row(outcome.target.0).number(row.token.0).number(row.generation).number(u8::from(write.another_attempt));
+            rows.row(outcome.target.0).number(outcome.token.0).number(row.generation).number(u8::from(write.another_attempt));
             rows.text(Some(effect_code(write.effect)));
             rows.text(outcome.receipt.as_ref().map(|receipt| receipt.money_key.as_str()));
             rows.text(outcome.code.as_deref()).text(outcome.message.as_deref());
@@ -197,7 +200,7 @@ fn local_text(at: NaiveDateTime) -> String {
 
 /// Paid, by an attempt that nobody else has touched as far as we know.
 fn is_plain_payment(outcome: &Outcome) -> bool {
-    outcome.write.effect == Effect::Paid && !outcome.write.another_attempt && outcome.row.waits.is_none()
+    outcome.write.effect == Effect::Paid && !outcome.write.another_attempt && outcome.row.token == outcome.token
 }
 
 /// What `paid.sql` proves where it matched.

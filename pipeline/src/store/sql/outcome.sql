@@ -20,7 +20,9 @@ ON DUPLICATE KEY UPDATE
     CASE v.effect WHEN 'PAID' THEN NULL WHEN 'FAILED' THEN NULL WHEN 'UNKNOWN' THEN COALESCE(v.waits, {results}.waits_for)
       WHEN 'GIVE_UP' THEN IF({unproved}, 'UNKNOWN_OUTCOME', NULL) ELSE {results}.waits_for END,
     {results}.waits_for),
-  first_sent_at = IF({guard} AND v.effect = 'NOT_CALLED' AND NOT ({unproved}) AND {results}.retry_count = 0, NULL, {results}.first_sent_at),
+  first_sent_at = CASE WHEN NOT {guard} THEN {results}.first_sent_at
+    WHEN v.effect = 'NOT_CALLED' AND NOT {unproved} AND {results}.retry_count = 0 THEN NULL
+    ELSE COALESCE({results}.first_sent_at, CAST(v.first_sent AS DATETIME)) END,
   retry_count = IF({guard},
     IF(v.effect = 'NOT_CALLED', IF({unproved}, {results}.retry_count, GREATEST({results}.retry_count, 1) - 1), {results}.retry_count + v.another),
     {results}.retry_count),

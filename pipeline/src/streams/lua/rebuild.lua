@@ -1,6 +1,6 @@
 #!lua
--- Replaces a partition by what MySQL says, if its last id has not moved. Repeating is refused: the last id has moved,
--- or, where nothing had to be added, the same is written again.
+-- Replaces a partition by what MySQL says, if its last id has not moved. It always moves the last id, entries or not:
+-- an older snapshot that was read before must not pass for a newer one afterwards.
 -- No allow-oom: the server refuses it under memory pressure before the first write.
 -- KEYS  targets counts
 -- ARGV  group, expected last id, completed_at ('' = leave it), published, success, fail, retry_success, then records
@@ -30,6 +30,7 @@ for k = 8, #ARGV do
   id = id + 1
 end
 if #ARGV < 8 and last ~= '0-0' then
+  last = string.format('%s-%.0f', first, id)
   call('XSETID', s, last)
   call('XGROUP', 'SETID', s, g, last) -- nothing to deliver: Redis 7.0 would wake a blocked reader with nothing
 end
