@@ -16,7 +16,7 @@ use sqlx::{MySqlConnection, Row};
 pub use batch::{LoadBatch, NewTarget};
 pub use seal::Sealed;
 
-use super::sql::fill;
+use super::sql::{fill, maybe_text, text};
 use super::{Store, StoreError};
 use crate::domain::promotion::Defaults;
 use crate::domain::{Amount, PayoutType, PromotionId, PromotionStatus, Shape};
@@ -134,23 +134,23 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let count = |name: &str| row.try_get::<Option<i64>, _>(name).map(|count| count.unwrap_or(0).unsigned_abs());
         let settings = LoadSettings {
-            payout_type: row.try_get("promotion_type")?,
+            payout_type: text(&row, 3)?.to_owned(),
             partition_count: row.try_get::<i32, _>("partition_count")?.unsigned_abs(),
             reservation_at: row.try_get("reservation_at")?,
             priority: row.try_get("reservation_priority")?,
             defaults: Defaults {
                 amount: row.try_get::<Option<Decimal>, _>("default_amount")?.map(Amount::from_row),
-                reason: row.try_get::<Option<String>, _>("default_reason")?.map(Arc::from),
+                reason: maybe_text(&row, 8)?.map(Arc::from),
                 expiry_at: row.try_get("default_expiry_at")?,
             },
         };
-        let file = match row.try_get::<Option<String>, _>("file_hash")? {
+        let file = match maybe_text(&row, 11)? {
             None => None,
             Some(hash) => Some(LoadFile {
-                name: row.try_get::<Option<String>, _>("file_name")?.unwrap_or_default(),
+                name: maybe_text(&row, 10)?.unwrap_or_default(),
                 hash,
                 bytes: count("file_bytes")?,
-                options_hash: row.try_get::<Option<String>, _>("options_hash")?.unwrap_or_default(),
+                options_hash: maybe_text(&row, 13)?.unwrap_or_default(),
             }),
         };
         let progress = LoadProgress {
@@ -162,8 +162,8 @@ impl Store {
         };
         Ok(Some(Load {
             promotion: PromotionId(row.try_get("promotion_id")?),
-            external_id: row.try_get("external_id")?,
-            status: row.try_get("promotion_status")?,
+            external_id: text(&row, 1)?.to_owned(),
+            status: text(&row, 2)?.to_owned(),
             settings,
             file,
             progress,
@@ -316,9 +316,9 @@ fn insert_sql(kind: &PayoutType) -> String {
             ", voucher_number VARCHAR(40) PATH '$[7]' ERROR ON ERROR, is_withdrawal TINYINT PATH '$[8]' ERROR ON ERROR",
         ],
     };
-    let text = include_str!("sql/load_targets.sql")
+    let statement = include_str!("sql/load_targets.sql")
         .replace("{voucher_load_columns}", columns)
         .replace("{voucher_load_values}", values)
         .replace("{voucher_load_json}", json);
-    fill(&text, kind)
+    fill(&statement, kind)
 }

@@ -51,7 +51,17 @@ impl LoadBatch {
     /// An empty batch that begins where the load stands.
     pub fn new(promotion: PromotionId, partition_count: u32, shape: Shape, begin: LoadProgress) -> Self {
         let open = Rows::new();
-        Self { promotion, partition_count, shape, begin, end: begin, statements: Vec::new(), open, open_rows: 0, open_bytes: 0 }
+        Self {
+            promotion,
+            partition_count,
+            shape,
+            begin,
+            end: begin,
+            statements: Vec::new(),
+            open,
+            open_rows: 0,
+            open_bytes: 0,
+        }
     }
 
     /// Adds a target.

@@ -53,10 +53,16 @@ impl Store {
             amount: Amount::from_row(row.try_get::<Decimal, _>(3)?),
         };
         if recorded != *done {
-            return Ok(Sealed::Differs(format!("the file has {}, the load has recorded {}", told(done), told(&recorded))));
+            return Ok(Sealed::Differs(format!(
+                "the file has {}, the load has recorded {}",
+                told(done),
+                told(&recorded)
+            )));
         }
         let (first, last) = (row.try_get::<i64, _>(4)?, row.try_get::<i64, _>(5)?);
-        if let Some(difference) = measure(&mut transaction, kind, promotion, (first, last), done, default_amount).await? {
+        if let Some(difference) =
+            measure(&mut transaction, kind, promotion, (first, last), done, default_amount).await?
+        {
             return Ok(Sealed::Differs(difference));
         }
         sqlx::query("UPDATE campaign_promotions SET total_count = ?, total_amount = ? WHERE promotion_id = ? AND promotion_status = 'LOADING'")
