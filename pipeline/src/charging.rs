@@ -2,9 +2,9 @@
 //!
 //! A batch of delivered entries passes four steps, each in a file of its own:
 //!
-//! 1. [`begin`]: the intent is committed, the rows are read back, and the rules say what each entry needs;
-//! 2. [`call`]: `money` is asked, by as many workers as there are connections, under the shared limit;
-//! 3. [`finish`]: outcomes are gathered from all batches, written guarded, and the row then says what
+//! 1. `begin`: the intent is committed, the rows are read back, and the rules say what each entry needs;
+//! 2. `call`: `money` is asked, by as many workers as there are connections, under the shared limit;
+//! 3. `finish`: outcomes are gathered from all batches, written guarded, and the row then says what
 //! 4. becomes of the entry: settled (acknowledged, deleted and counted in one step), parked, or held.
 //!
 //! A slow answer holds up nobody else's outcome. What is in flight is bounded by permits that are taken
@@ -163,9 +163,12 @@ impl Charging {
     /// pending, and others pick them up.
     pub async fn drain(&self) -> usize {
         let all = u32::try_from(self.shared.tools.config.payer.in_flight).unwrap_or(u32::MAX);
-        let left = self.shared.tools.shutdown.deadline().map_or(Duration::ZERO, |deadline| {
-            deadline.saturating_duration_since(tokio::time::Instant::now())
-        });
+        let left = self
+            .shared
+            .tools
+            .shutdown
+            .deadline()
+            .map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
         match tokio::time::timeout(left, self.shared.permits.acquire_many(all)).await {
             Ok(_) => 0,
             Err(_) => self.in_flight(),

@@ -147,7 +147,12 @@ mod tests {
     use super::*;
 
     fn record() -> Record {
-        Record { kind: "POINT".into(), promotion: PromotionId(17), target: TargetId(1 << 60), published_at_ms: 1_790_000_000_000 }
+        Record {
+            kind: "POINT".into(),
+            promotion: PromotionId(17),
+            target: TargetId(1 << 60),
+            published_at_ms: 1_790_000_000_000,
+        }
     }
 
     #[test]

@@ -120,7 +120,9 @@ async fn redis(context: &Context, streams: &Streams) -> anyhow::Result<bool> {
         bail!("this Redis is version {}; the scripts need 7 or later", facts.version);
     }
     if !facts.persists() {
-        tracing::warn!("this Redis writes neither snapshots nor an append-only file: a restart costs a refill from the database");
+        tracing::warn!(
+            "this Redis writes neither snapshots nor an append-only file: a restart costs a refill from the database"
+        );
     }
     Ok(true)
 }
@@ -141,7 +143,9 @@ pub async fn consumer_name(context: &Context, streams: &Streams, name: &str) -> 
             Ok(Lease::TakenBy(_)) if began.elapsed() > lease * 2 => {
                 bail!("another process uses the consumer name {name}; give each replica its own PAYOUT_CONSUMER_NAME")
             }
-            Ok(Lease::TakenBy(_)) => tracing::warn!(consumer = name, "the consumer name is taken; waiting for its lease to end"),
+            Ok(Lease::TakenBy(_)) => {
+                tracing::warn!(consumer = name, "the consumer name is taken; waiting for its lease to end")
+            }
             Err(error) => tracing::warn!(%error, "cannot take the consumer name"),
         }
         if context.shutdown.sleep(AWAY).await {
@@ -174,7 +178,9 @@ async fn keep_name(streams: Streams, name: String, token: String, lease: Duratio
 /// Says at start what a weaker money service cannot promise.
 pub fn warn_of_weak_money(config: &Arc<Config>) {
     if !config.money.lookup {
-        tracing::warn!("money has no look-up: an unknown outcome is sent again under the same key; exactly once rests on the key alone");
+        tracing::warn!(
+            "money has no look-up: an unknown outcome is sent again under the same key; exactly once rests on the key alone"
+        );
     }
     if !config.money.cancel {
         tracing::warn!("money has no cancel: an outcome that stays unknown waits for a person");

@@ -3,7 +3,7 @@
 //! Every statement of the hot path takes one JSON array for a whole batch, read with JSON_TABLE: one
 //! prepared statement serves every batch size, and costs the server no more than 500 placeholders do
 //! (intent 2.3 µs a row either way, and a third of the client's time). The statements stand in `sql/`,
-//! with the names of a payout type's tables left open; [`sql::TypeSql`] fills them in.
+//! with the names of a payout type's tables left open; `sql::TypeSql` fills them in.
 
 mod error;
 mod json;
@@ -30,8 +30,8 @@ use sqlx::{Executor, MySqlPool};
 pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
 pub use operate::{
-    AddedType, Changed, Evidence, Extent, IssueGroup, OperatorAct, Overview, Refusal, Resolution, Stray, TypeLine, Unresolved,
-    Waiting, resumes_to,
+    AddedType, Changed, Evidence, Extent, IssueGroup, OperatorAct, Overview, Refusal, Resolution, Stray, TypeLine,
+    Unresolved, Waiting, resumes_to,
 };
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};
@@ -142,7 +142,10 @@ impl Store {
             let (code, path) = (sql::text(row, 0)?, sql::text(row, 1)?);
             if self.type_sql(code).is_none() {
                 let kind = PayoutType::like_point(code, path).map_err(|error| StoreError::Data(error.to_string()))?;
-                self.types.write().unwrap_or_else(|poison| poison.into_inner()).insert(code.to_owned(), Arc::new(TypeSql::new(kind)));
+                self.types
+                    .write()
+                    .unwrap_or_else(|poison| poison.into_inner())
+                    .insert(code.to_owned(), Arc::new(TypeSql::new(kind)));
             }
         }
         Ok(())

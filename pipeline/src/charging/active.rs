@@ -94,7 +94,8 @@ impl Active {
             return Running::Unknown;
         }
         let known = seen.promotions.iter().any(|promotion| promotion.id == id);
-        let withdrawn = self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner).get(&id).is_some_and(|since| *since >= at);
+        let withdrawn =
+            self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner).get(&id).is_some_and(|since| *since >= at);
         if known && !withdrawn { Running::Yes } else { Running::No }
     }
 

@@ -17,7 +17,12 @@ use crate::metrics::{self, ErrorClass};
 use crate::store::{Claim, Outcome, Payout};
 
 /// Sorts a batch by promotion, and begins each part.
-pub(super) async fn batch(shared: Arc<Shared>, claim: Claim, deliveries: Vec<Delivered>, mut room: OwnedSemaphorePermit) {
+pub(super) async fn batch(
+    shared: Arc<Shared>,
+    claim: Claim,
+    deliveries: Vec<Delivered>,
+    mut room: OwnedSemaphorePermit,
+) {
     let mut by_promotion: HashMap<PromotionId, Vec<Delivered>> = HashMap::new();
     for delivered in deliveries {
         by_promotion.entry(delivered.delivery.partition.promotion).or_default().push(delivered);
@@ -29,7 +34,13 @@ pub(super) async fn batch(shared: Arc<Shared>, claim: Claim, deliveries: Vec<Del
 
 /// What is left undone here (the promotion is not running, no room, the database stays away) stays pending
 /// under this consumer's name; nothing has been called, and the retrier takes it up.
-async fn begin(shared: &Arc<Shared>, claim: Claim, id: PromotionId, deliveries: Vec<Delivered>, room: &mut OwnedSemaphorePermit) {
+async fn begin(
+    shared: &Arc<Shared>,
+    claim: Claim,
+    id: PromotionId,
+    deliveries: Vec<Delivered>,
+    room: &mut OwnedSemaphorePermit,
+) {
     let Some(promotion) = shared.active.promotion(id) else { return };
     let mut entries: HashMap<TargetId, (Entry, bool)> = HashMap::with_capacity(deliveries.len());
     for delivered in deliveries {
@@ -64,7 +75,14 @@ async fn begin(shared: &Arc<Shared>, claim: Claim, id: PromotionId, deliveries: 
     for payout in payouts {
         let Some((entry, bad)) = entries.remove(&payout.target.id) else { continue };
         if bad || is_poison(shared, &entry, &payout) {
-            let item = Item { entry, promotion: Arc::clone(&promotion), payout, token, request: Request::LookUp, resent: true };
+            let item = Item {
+                entry,
+                promotion: Arc::clone(&promotion),
+                payout,
+                token,
+                request: Request::LookUp,
+                resent: true,
+            };
             quarantine(shared, item, bad).await;
             continue;
         }
@@ -137,7 +155,8 @@ pub(super) async fn route(shared: &Arc<Shared>, mut item: Item, next: Next) {
 /// works on it.
 fn is_poison(shared: &Shared, entry: &Entry, payout: &Payout) -> bool {
     let explained = payout.row.retry_count.saturating_add(1);
-    !payout.row.status.is_final() && entry.deliveries.saturating_sub(explained) >= shared.tools.config.retry.poison_deliveries
+    !payout.row.status.is_final()
+        && entry.deliveries.saturating_sub(explained) >= shared.tools.config.retry.poison_deliveries
 }
 
 /// The row waits for a person from now on; the entry is held, and the partition goes on.

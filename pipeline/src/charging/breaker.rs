@@ -79,7 +79,12 @@ impl Breaker {
     /// Counts what an answer says about the health of `money`.
     pub(super) async fn observe(&self, answer: &Answer) {
         match answer.verdict {
-            Verdict::Paid | Verdict::Refused | Verdict::RefusalNotListed | Verdict::Cancelled | Verdict::NotSeen | Verdict::Executing => {
+            Verdict::Paid
+            | Verdict::Refused
+            | Verdict::RefusalNotListed
+            | Verdict::Cancelled
+            | Verdict::NotSeen
+            | Verdict::Executing => {
                 self.shared.successes.fetch_add(1, Ordering::Relaxed);
             }
             Verdict::Unknown | Verdict::NotExecuted => {
@@ -112,9 +117,12 @@ impl Breaker {
 
     async fn tell(&self) {
         let shared = &self.shared;
-        let (successes, failures) = (shared.successes.swap(0, Ordering::Relaxed), shared.failures.swap(0, Ordering::Relaxed));
+        let (successes, failures) =
+            (shared.successes.swap(0, Ordering::Relaxed), shared.failures.swap(0, Ordering::Relaxed));
         // A Redis that does not answer changes nothing: the limiter stops requests then.
-        let Ok(state) = shared.streams.breaker_report(successes, failures, &shared.policy, &shared.me).await else { return };
+        let Ok(state) = shared.streams.breaker_report(successes, failures, &shared.policy, &shared.me).await else {
+            return;
+        };
         let (state, shown) = match state {
             streams::Breaker::Closed => (CLOSED, BreakerState::Closed),
             streams::Breaker::HalfOpen => (HALF_OPEN, BreakerState::HalfOpen),

@@ -36,7 +36,7 @@ async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: I
         if !may_send(shared, &item).await {
             return not_called(item);
         }
-        let answer = ask(shared, connection, &item).await;
+        let answer = ask(connection, &item).await;
         shared.breaker.observe(&answer).await;
         let now = shared.tools.store.now();
         let (row, rules) = (&item.payout.row, &shared.rules);
@@ -61,7 +61,7 @@ async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: I
 
 /// The key and the body are a function of the row and the frozen promotion: whoever sends it, and however
 /// often, `money` executes it once.
-async fn ask(shared: &Shared, connection: &mut Connection, item: &Item) -> Answer {
+async fn ask(connection: &mut Connection, item: &Item) -> Answer {
     let (promotion, target) = (&item.promotion, &item.payout.target);
     let key = IdempotencyKey::new(&promotion.campaign_code, target.customer, item.payout.row.generation);
     let began = Instant::now();
@@ -76,7 +76,6 @@ async fn ask(shared: &Shared, connection: &mut Connection, item: &Item) -> Answe
     if item.request == Request::Charge {
         metrics::attempted(attempt(answer.verdict));
     }
-    let _ = shared;
     answer
 }
 
@@ -113,15 +112,16 @@ async fn runs(shared: &Shared, item: &Item, deadline: Instant) -> bool {
 
 /// What an answer means beyond its own target.
 async fn react(shared: &Shared, item: &Item, answer: &Answer) {
-    if let (Verdict::NotExecuted, Some(pause)) = (answer.verdict, answer.retry_after) {
-        if let Err(error) = shared.tools.streams.hold_back(pause).await {
-            tracing::debug!(%error, "cannot hold the other replicas back");
-        }
+    if let (Verdict::NotExecuted, Some(pause)) = (answer.verdict, answer.retry_after)
+        && let Err(error) = shared.tools.streams.hold_back(pause).await
+    {
+        tracing::debug!(%error, "cannot hold the other replicas back");
     }
     // A fault of contract or configuration, found before execution; or a key that is known with another body.
     if matches!(answer.verdict, Verdict::Fault | Verdict::KeyReused) && shared.active.withdraw(item.promotion.id) {
         metrics::error(ErrorClass::Money);
-        let memo = format!("money answered {} to a {} of target {}", answer.code, name(item.request), item.entry.target);
+        let memo =
+            format!("money answered {} to a {} of target {}", answer.code, name(item.request), item.entry.target);
         if let Err(error) = shared.tools.store.fail(item.promotion.id, PromotionStatus::InProgress, &memo).await {
             tracing::error!(promotion = %item.promotion.id, %error, memo, "money rejects us, and the promotion cannot be made FAILED");
         }

@@ -97,7 +97,8 @@ async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outco
             }
         }
     };
-    let mut outcomes: HashMap<TargetId, Outcome> = outcomes.into_iter().map(|outcome| (outcome.target, outcome)).collect();
+    let mut outcomes: HashMap<TargetId, Outcome> =
+        outcomes.into_iter().map(|outcome| (outcome.target, outcome)).collect();
     for (target, row) in rows {
         let (Some(item), Some(outcome)) = (items.remove(&target), outcomes.remove(&target)) else { continue };
         tell(&outcome, &row);
@@ -119,7 +120,9 @@ fn tell(outcome: &Outcome, row: &ResultRow) {
         }
         Effect::NotCalled => None,
     };
-    if row.status.is_final() && (intended.is_some_and(|status| status != row.status) || row.generation != outcome.row.generation) {
+    if row.status.is_final()
+        && (intended.is_some_and(|status| status != row.status) || row.generation != outcome.row.generation)
+    {
         metrics::late_writes_refused(1);
     }
 }
@@ -163,7 +166,7 @@ async fn let_go(shared: &Shared, done: Vec<Done>) {
 fn sort(done: &[Done], now_ms: i64) -> (Vec<Settle>, Vec<Park>) {
     let mut settles: BTreeMap<Partition, BTreeMap<Counter, Vec<EntryId>>> = BTreeMap::new();
     let mut dead: BTreeMap<Partition, Vec<(EntryId, Vec<u8>)>> = BTreeMap::new();
-    let mut parks: BTreeMap<(Partition, bool), Vec<(EntryId, u32, u64)>> = BTreeMap::new();
+    let mut parks: BTreeMap<(Partition, bool), Park> = BTreeMap::new();
     for Done { item, row, fate, code } in done {
         let entry = &item.entry;
         match fate {
@@ -175,8 +178,11 @@ fn sort(done: &[Done], now_ms: i64) -> (Vec<Settle>, Vec<Park>) {
                 }
             }
             Fate::Park | Fate::Hold => {
-                let held = *fate == Fate::Hold;
-                parks.entry((entry.partition, held)).or_default().push((entry.id, row.retry_count, 0));
+                let (partition, held) = (entry.partition, *fate == Fate::Hold);
+                let to = if held { Parking::Held } else { Parking::Retry };
+                let park =
+                    parks.entry((partition, held)).or_insert_with(|| Park { partition, to, entries: Vec::new() });
+                park.entries.push((entry.id, row.retry_count, 0));
             }
         }
     }
@@ -185,12 +191,7 @@ fn sort(done: &[Done], now_ms: i64) -> (Vec<Settle>, Vec<Park>) {
         by_counter: by_counter.into_iter().collect(),
         dead: dead.remove(&partition).unwrap_or_default(),
     });
-    let parks = parks.into_iter().map(|((partition, held), entries)| Park {
-        partition,
-        to: if held { Parking::Held } else { Parking::Retry },
-        entries,
-    });
-    (settles.collect(), parks.collect())
+    (settles.collect(), parks.into_values().collect())
 }
 
 fn dead_letter(item: &Item, row: &ResultRow, code: Option<&str>, now_ms: i64) -> DeadLetter {

@@ -71,7 +71,16 @@ impl Entry {
     ) -> Self {
         let Delivery { partition, id, .. } = delivered.delivery;
         let deliveries = delivered.deliveries;
-        Self { partition, id, target, published_at_ms, deliveries, taken_at: Instant::now(), _permit: permit, _held: held }
+        Self {
+            partition,
+            id,
+            target,
+            published_at_ms,
+            deliveries,
+            taken_at: Instant::now(),
+            _permit: permit,
+            _held: held,
+        }
     }
 }
 

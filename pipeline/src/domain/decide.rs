@@ -62,7 +62,13 @@ pub struct Write {
 impl Rules {
     /// After the payer's intent step. Only the row that this payer has just made is called: its token
     /// stands in the row, and nobody else has touched it since.
-    pub fn first_delivery(&self, row: &ResultRow, mine: AttemptToken, unpayable: Option<Unpayable>, now: NaiveDateTime) -> Next {
+    pub fn first_delivery(
+        &self,
+        row: &ResultRow,
+        mine: AttemptToken,
+        unpayable: Option<Unpayable>,
+        now: NaiveDateTime,
+    ) -> Next {
         match row.status {
             ProcessStatus::Success | ProcessStatus::Failed => settle(row),
             // Frozen since the intent for longer than a key lives: whoever has the entry now decides.
@@ -77,7 +83,13 @@ impl Rules {
 
     /// After the retrier's intent step: a RETRYING row has become PENDING under the retrier's token, any
     /// other PENDING row may have been executed by somebody else.
-    pub fn redelivery(&self, row: &ResultRow, mine: AttemptToken, unpayable: Option<Unpayable>, now: NaiveDateTime) -> Next {
+    pub fn redelivery(
+        &self,
+        row: &ResultRow,
+        mine: AttemptToken,
+        unpayable: Option<Unpayable>,
+        now: NaiveDateTime,
+    ) -> Next {
         match row.status {
             ProcessStatus::Success | ProcessStatus::Failed => settle(row),
             ProcessStatus::Retrying => Next::Park,
@@ -85,7 +97,9 @@ impl Rules {
                 // Frozen with the promotion: no attempt was ever sent, whoever made the intent.
                 Some(unpayable) => Next::Fail(unpayable),
                 // "Not executed" is MySQL's word, and MySQL may have lost a commit: the fence holds here too.
-                None if row.token == mine && !row.may_have_executed && self.expired(row, now) => hold(row, Waits::KeyExpired),
+                None if row.token == mine && !row.may_have_executed && self.expired(row, now) => {
+                    hold(row, Waits::KeyExpired)
+                }
                 None if row.token == mine && !row.may_have_executed => Next::Send(Request::Charge),
                 // Our intent would have marked it: MySQL has lost a commit since. The step is run again.
                 None if row.token != mine && !row.may_have_executed => Next::Park,
@@ -192,7 +206,11 @@ impl Rules {
             Some(Waits::Refusal) if !self.lookup => Next::Send(Request::Charge),
             Some(Waits::KeyReused | Waits::KeyExpired | Waits::Poison) => Next::Hold,
             Some(Waits::UnknownOutcome | Waits::Refusal) | None if self.used_up(row) => {
-                if self.cancel { Next::Send(Request::Cancel) } else { hold(row, Waits::UnknownOutcome) }
+                if self.cancel {
+                    Next::Send(Request::Cancel)
+                } else {
+                    hold(row, Waits::UnknownOutcome)
+                }
             }
             Some(Waits::UnknownOutcome | Waits::Refusal) | None => Next::Send(Request::Charge),
         }

@@ -98,7 +98,8 @@ pub const MAX_PARTITIONS: u32 = 64;
 
 /// Whether a campaign code may stand in an idempotency key: `[A-Za-z0-9_-]{1,50}`.
 pub fn is_campaign_code(code: &str) -> bool {
-    (1..=50).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    (1..=50).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 #[cfg(test)]

@@ -61,8 +61,7 @@ pub enum Waits {
 
 impl Waits {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::UnknownOutcome, Self::Refusal, Self::KeyReused, Self::KeyExpired, Self::Poison];
+    pub const ALL: [Self; 5] = [Self::UnknownOutcome, Self::Refusal, Self::KeyReused, Self::KeyExpired, Self::Poison];
 
     /// The code in the database.
     pub fn code(self) -> &'static str {

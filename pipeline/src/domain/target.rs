@@ -58,7 +58,8 @@ impl Target {
     /// Whether and why this target cannot be paid. Frozen with the promotion's defaults: asked before
     /// every call, it always gives the same answer.
     pub fn unpayable(&self, shape: super::Shape, defaults: &Defaults) -> Option<Unpayable> {
-        let bad_expiry = |text: &String| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err() || text.len() != 10;
+        let bad_expiry =
+            |text: &String| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err() || text.len() != 10;
         match self.amount(defaults) {
             None => Some(Unpayable::NoAmount),
             Some(amount) if !amount.is_payable() => Some(Unpayable::BadAmount),

@@ -48,7 +48,8 @@ pub enum Foreign {
 const COLUMNS: &str = "p.promotion_id, p.campaign_code, p.promotion_type, p.promotion_status, p.total_count, p.total_amount, \
     p.partition_count, p.reservation_at, p.reservation_priority, p.default_amount, p.default_reason, p.default_expiry_at, \
     COALESCE(s.promotion_summary_id, 0)";
-const FROM: &str = "FROM campaign_promotions p LEFT JOIN campaign_promotion_summary s ON s.promotion_id = p.promotion_id";
+const FROM: &str =
+    "FROM campaign_promotions p LEFT JOIN campaign_promotion_summary s ON s.promotion_id = p.promotion_id";
 /// NULL sorts first: a promotion without a reservation is due as soon as possible; without a priority, last.
 const ORDER: &str = "ORDER BY p.reservation_at, p.reservation_priority IS NULL, p.reservation_priority, p.promotion_id";
 
@@ -123,7 +124,8 @@ impl Store {
             differences.push(format!("total_count is {}, targets are {}", promotion.total_count, measured.targets));
         }
         if measured.amount != promotion.total_amount {
-            differences.push(format!("total_amount is {}, targets add up to {}", promotion.total_amount, measured.amount));
+            differences
+                .push(format!("total_amount is {}, targets add up to {}", promotion.total_amount, measured.amount));
         }
         if measured.out_of_range > 0 {
             differences.push(format!(
@@ -141,11 +143,12 @@ impl Store {
     }
 
     async fn last_change(&self, id: PromotionId) -> Result<Option<NaiveDateTime>, StoreError> {
-        let changed: Option<Option<NaiveDateTime>> =
-            sqlx::query_scalar("SELECT COALESCE(updated_at, created_at) FROM campaign_promotions WHERE promotion_id = ?")
-                .bind(id.0)
-                .fetch_optional(&self.pool)
-                .await?;
+        let changed: Option<Option<NaiveDateTime>> = sqlx::query_scalar(
+            "SELECT COALESCE(updated_at, created_at) FROM campaign_promotions WHERE promotion_id = ?",
+        )
+        .bind(id.0)
+        .fetch_optional(&self.pool)
+        .await?;
         Ok(changed.flatten())
     }
 
@@ -271,9 +274,9 @@ impl Store {
         let total_count: i32 = row.try_get(4)?;
         let partition_count: i32 = row.try_get(6)?;
         let known = self.type_codes();
-        let kind = self.payout_type(kind).ok_or_else(|| {
-            StoreError::Data(format!("promotion_type is {kind:?}; known are {}", known.join(", ")))
-        })?;
+        let kind = self
+            .payout_type(kind)
+            .ok_or_else(|| StoreError::Data(format!("promotion_type is {kind:?}; known are {}", known.join(", "))))?;
         if !is_campaign_code(code) {
             return Err(StoreError::Data("campaign_code must match [A-Za-z0-9_-]{1,50}".into()));
         }

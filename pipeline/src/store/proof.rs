@@ -7,7 +7,9 @@ use sqlx::{Executor, MySqlConnection, Row};
 use super::promotions::{move_status, status_of};
 use super::sql::{TypeSql, text};
 use super::{Bounds, Store, StoreError};
-use crate::domain::{Amount, Counter, Counts, Partition, ProcessStatus, Promotion, PromotionId, PromotionStatus, TargetId};
+use crate::domain::{
+    Amount, Counter, Counts, Partition, ProcessStatus, Promotion, PromotionId, PromotionStatus, TargetId,
+};
 
 /// Targets that stand alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -137,7 +139,8 @@ impl Store {
             self.fail(promotion.id, PromotionStatus::InProgress, &memo).await?;
             return Ok(None);
         }
-        move_status(&mut transaction, promotion.id, PromotionStatus::InProgress, PromotionStatus::Completed, now).await?;
+        move_status(&mut transaction, promotion.id, PromotionStatus::InProgress, PromotionStatus::Completed, now)
+            .await?;
         let counts = proof.counts();
         sqlx::query(
             "UPDATE campaign_promotion_summary SET published_count = ?, success_count = ?, fail_count = ?, \
@@ -175,7 +178,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn prove_partition(&self, promotion: &Promotion, partition: Partition, last: TargetId) -> Result<PartitionProof, StoreError> {
+    pub async fn prove_partition(
+        &self,
+        promotion: &Promotion,
+        partition: Partition,
+        last: TargetId,
+    ) -> Result<PartitionProof, StoreError> {
         let nothing = PartitionProof { counts: Counts::default(), unfinished: Vec::new() };
         let Some(bounds) = self.bounds(promotion).await? else { return Ok(nothing) };
         let last = last.min(bounds.last);
@@ -196,7 +204,12 @@ impl Store {
     }
 }
 
-async fn prove(connection: &mut MySqlConnection, sql: &TypeSql, promotion: &Promotion, bounds: Bounds) -> Result<Proof, StoreError> {
+async fn prove(
+    connection: &mut MySqlConnection,
+    sql: &TypeSql,
+    promotion: &Promotion,
+    bounds: Bounds,
+) -> Result<Proof, StoreError> {
     let rows = sqlx::query(&sql.proof)
         .bind(promotion.defaults.amount.map(Amount::decimal))
         .bind(promotion.id.0)

@@ -96,7 +96,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn payouts(&self, kind: &PayoutType, promotion: PromotionId, targets: &[TargetId]) -> Result<Vec<Payout>, StoreError> {
+    pub async fn payouts(
+        &self,
+        kind: &PayoutType,
+        promotion: PromotionId,
+        targets: &[TargetId],
+    ) -> Result<Vec<Payout>, StoreError> {
         let sql = self.sql_of(kind)?;
         let ids = json::ids(targets.iter().copied());
         let rows = sqlx::query(&sql.read).bind(&ids).bind(promotion.0).fetch_all(&self.pool).await?;
@@ -116,7 +121,8 @@ impl Store {
     ) -> Result<Vec<(TargetId, ResultRow)>, StoreError> {
         outcomes.sort_by_key(|outcome| outcome.target);
         let sql = self.sql_of(kind)?;
-        let (paid, other): (Vec<&Outcome>, Vec<&Outcome>) = outcomes.iter().partition(|outcome| is_plain_payment(outcome));
+        let (paid, other): (Vec<&Outcome>, Vec<&Outcome>) =
+            outcomes.iter().partition(|outcome| is_plain_payment(outcome));
         let mut unproved = other;
         let mut rows = Vec::with_capacity(paid.len() + unproved.len());
         if !paid.is_empty() {
@@ -138,7 +144,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn results(&self, kind: &PayoutType, targets: &[TargetId]) -> Result<Vec<(TargetId, ResultRow)>, StoreError> {
+    pub async fn results(
+        &self,
+        kind: &PayoutType,
+        targets: &[TargetId],
+    ) -> Result<Vec<(TargetId, ResultRow)>, StoreError> {
         read_results(&self.pool, &*self.sql_of(kind)?, targets.iter().copied()).await
     }
 
@@ -161,7 +171,10 @@ impl Store {
         let mut rows = Rows::new();
         for outcome in outcomes {
             let (row, write) = (&outcome.row, &outcome.write);
-            rows.row(outcome.target.0).number(outcome.token.0).number(row.generation).number(u8::from(write.another_attempt));
+            rows.row(outcome.target.0)
+                .number(outcome.token.0)
+                .number(row.generation)
+                .number(u8::from(write.another_attempt));
             rows.text(Some(effect_code(write.effect)));
             rows.text(outcome.receipt.as_ref().map(|receipt| receipt.money_key.as_str()));
             rows.text(outcome.code.as_deref()).text(outcome.message.as_deref());
@@ -185,7 +198,8 @@ impl Store {
             Shape::Voucher => {
                 let receipt = outcome.receipt.as_ref();
                 let pin = receipt.and_then(|receipt| receipt.voucher_pin.as_ref());
-                let sealed = pin.zip(self.pins.as_ref()).map(|(pin, cipher)| hex::encode(cipher.seal(outcome.target, pin)));
+                let sealed =
+                    pin.zip(self.pins.as_ref()).map(|(pin, cipher)| hex::encode(cipher.seal(outcome.target, pin)));
                 let expiry = receipt.and_then(|receipt| receipt.voucher_expiry_at).map(local_text);
                 rows.text(receipt.and_then(|receipt| receipt.voucher_code.as_deref()));
                 rows.text(sealed.as_deref()).text(expiry.as_deref());

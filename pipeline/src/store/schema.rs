@@ -40,10 +40,15 @@ impl Store {
     /// [`StoreError`], also when the lock cannot be had, or the schema is newer than this binary.
     pub async fn migrate(&self) -> Result<Migrated, StoreError> {
         let mut connection = self.pool.acquire().await?.detach();
-        let locked: Option<i64> =
-            sqlx::query_scalar("SELECT GET_LOCK(?, ?)").bind(LOCK).bind(LOCK_SECONDS).fetch_one(&mut connection).await?;
+        let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
+            .bind(LOCK)
+            .bind(LOCK_SECONDS)
+            .fetch_one(&mut connection)
+            .await?;
         if locked != Some(1) {
-            return Err(StoreError::Data(format!("another migrate has been running for {LOCK_SECONDS} s; try again when it is done")));
+            return Err(StoreError::Data(format!(
+                "another migrate has been running for {LOCK_SECONDS} s; try again when it is done"
+            )));
         }
         let from = self.schema_version().await?;
         let mut migrator = Migrator { ..Migrator::DEFAULT };
@@ -54,7 +59,9 @@ impl Store {
         connection.close().await?;
         match done {
             Ok(()) => Ok(Migrated { from, to: self.schema_version().await? }),
-            Err(sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _)) => Err(error.into()),
+            Err(
+                sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _),
+            ) => Err(error.into()),
             Err(error) => Err(StoreError::Data(error.to_string())),
         }
     }
@@ -85,7 +92,9 @@ impl Store {
     pub async fn check_schema(&self) -> Result<(), StoreError> {
         let (found, expected) = (self.schema_version().await?, Self::expected_schema_version());
         if found < expected {
-            return Err(StoreError::Data(format!("the schema is at version {found}, this binary needs {expected}: run `promoctl migrate`")));
+            return Err(StoreError::Data(format!(
+                "the schema is at version {found}, this binary needs {expected}: run `promoctl migrate`"
+            )));
         }
         Ok(())
     }

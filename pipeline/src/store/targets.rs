@@ -44,11 +44,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn bounds(&self, promotion: &Promotion) -> Result<Option<Bounds>, StoreError> {
-        let known: Option<(Option<i64>, Option<i64>)> =
-            sqlx::query_as("SELECT first_target_id, last_target_id FROM campaign_promotion_loads WHERE promotion_id = ?")
-                .bind(promotion.id.0)
-                .fetch_optional(&self.pool)
-                .await?;
+        let known: Option<(Option<i64>, Option<i64>)> = sqlx::query_as(
+            "SELECT first_target_id, last_target_id FROM campaign_promotion_loads WHERE promotion_id = ?",
+        )
+        .bind(promotion.id.0)
+        .fetch_optional(&self.pool)
+        .await?;
         if let Some((Some(first), Some(last))) = known {
             return Ok(Some(Bounds { first: TargetId(first), last: TargetId(last) }));
         }
@@ -59,7 +60,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn page(&self, promotion: &Promotion, after: TargetId, last: TargetId, limit: usize) -> Result<Vec<PageRow>, StoreError> {
+    pub async fn page(
+        &self,
+        promotion: &Promotion,
+        after: TargetId,
+        last: TargetId,
+        limit: usize,
+    ) -> Result<Vec<PageRow>, StoreError> {
         let sql = self.sql_of(&promotion.kind)?;
         let rows = sqlx::query(&sql.page)
             .bind(promotion.id.0)
@@ -108,7 +115,8 @@ impl Store {
             let ids = json::ids(unpayable.iter().copied());
             repeated(|| sqlx::query(&sql.mark_unpayable).bind(&ids).execute(&self.pool)).await?;
         }
-        repeated(|| sqlx::query(&sql.mark_published).bind(promotion.0).bind(first.0).bind(last.0).execute(&self.pool)).await?;
+        repeated(|| sqlx::query(&sql.mark_published).bind(promotion.0).bind(first.0).bind(last.0).execute(&self.pool))
+            .await?;
         Ok(())
     }
 
@@ -131,7 +139,11 @@ impl Store {
         })
     }
 
-    pub(super) async fn remember_bounds(&self, promotion: PromotionId, bounds: Option<Bounds>) -> Result<(), StoreError> {
+    pub(super) async fn remember_bounds(
+        &self,
+        promotion: PromotionId,
+        bounds: Option<Bounds>,
+    ) -> Result<(), StoreError> {
         let now = self.now();
         sqlx::query(
             "INSERT INTO campaign_promotion_loads (promotion_id, first_target_id, last_target_id, created_at, updated_at) \

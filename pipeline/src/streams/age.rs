@@ -24,8 +24,8 @@ impl Streams {
         }
         let values = self.link.pipeline(&pipeline).await?;
         let published_at = |value: Value| {
-            let mut entries: Vec<(String, Vec<(String, Vec<u8>)>)> = redis::from_redis_value(value).ok()?;
-            let (_, body) = entries.pop()?.1.pop()?;
+            let mut entries: Vec<(String, (String, Vec<u8>))> = redis::from_redis_value(value).ok()?;
+            let (_, (_, body)) = entries.pop()?;
             Record::decode(&body).ok().map(|record| record.published_at_ms)
         };
         Ok(values.into_iter().map(published_at).collect())
