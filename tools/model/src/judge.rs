@@ -5,7 +5,7 @@ use std::time::Duration;
 use pipeline::domain::Unpayable;
 use pipeline::domain::decide::{Next, Request, Rules, Write};
 use pipeline::domain::outcome::{Effect, Verdict};
-use pipeline::domain::result::{AttemptToken, ProcessStatus, ResultRow, Waits};
+use pipeline::domain::result::{AttemptToken, ProcessStatus, ResultRow};
 
 use crate::mutant::Mutant;
 use crate::scope::Scope;
@@ -49,35 +49,30 @@ impl Judge {
     pub fn first_delivery(&self, row: Row, mine: u8, now: u8) -> Next {
         let mut row = row.to_domain();
         let mine = AttemptToken(u64::from(mine));
-        // Not yet in the pipeline's rules: see the mutant of the same name.
-        let pending = row.status == ProcessStatus::Pending;
-        if pending && self.expired(&row, now) && !self.is(Mutant::FirstChargeIsNotFenced) {
-            return Next::Park;
-        }
         if self.is(Mutant::PayerCallsAnyPending) && row.status == ProcessStatus::Pending {
             row.token = mine;
             row.may_have_executed = false;
         }
-        self.rules.first_delivery(&row, mine, self.unpayable.then_some(UNPAYABLE))
+        if self.is(Mutant::FirstChargeIsNotFenced) {
+            row.first_sent_at = None;
+        }
+        self.rules.first_delivery(&row, mine, self.unpayable.then_some(UNPAYABLE), local_time(now))
     }
 
     /// After the retrier's intent.
     pub fn redelivery(&self, row: Row, mine: u8, now: u8) -> Next {
-        let row = row.to_domain();
+        let mut row = row.to_domain();
         let mine = AttemptToken(u64::from(mine));
-        let unpayable = self.unpayable.then_some(UNPAYABLE);
         let pending = row.status == ProcessStatus::Pending;
-        let own = pending && row.token == mine && !row.may_have_executed;
-        // Not yet in the pipeline's rules: see the mutants of the same names.
-        if pending && self.unpayable && !self.is(Mutant::UnpayableIsRetried) {
-            return Next::Fail(UNPAYABLE);
+        let own = row.token == mine && !row.may_have_executed;
+        if self.is(Mutant::RetryingIsNotFenced) && pending && own {
+            return Next::Send(Request::Charge);
         }
-        if pending && row.token != mine && !row.may_have_executed && !self.is(Mutant::IntentNotInTheRowIsIgnored) {
-            return Next::Park;
+        if self.is(Mutant::IntentNotInTheRowIsIgnored) || self.is(Mutant::ForgetfulRowDecides) {
+            row.may_have_executed |= pending && !own;
         }
-        if own && self.expired(&row, now) && !self.is(Mutant::RetryingIsNotFenced) {
-            return write(Effect::Unknown(Some(Waits::KeyExpired)), false);
-        }
+        let known = !self.is(Mutant::UnpayableIsRetried) || own;
+        let unpayable = (self.unpayable && known).then_some(UNPAYABLE);
         self.patch(&row, false, self.rules.redelivery(&row, mine, unpayable, local_time(now)))
     }
 
@@ -88,9 +83,7 @@ impl Judge {
         let failed = |mutant, is: Verdict| self.is(mutant) && verdict == is;
         match request {
             Request::LookUp if failed(Mutant::NotSeenMeansFailed, Verdict::NotSeen) => write(Effect::Failed, false),
-            Request::LookUp | Request::Charge
-                if failed(Mutant::AnyRefusalIsFinal, Verdict::RefusalNotListed) =>
-            {
+            Request::LookUp | Request::Charge if failed(Mutant::AnyRefusalIsFinal, Verdict::RefusalNotListed) => {
                 write(Effect::Failed, false)
             }
             Request::Charge if failed(Mutant::TimeoutMeansFailed, Verdict::Unknown) => write(Effect::Failed, resent),
@@ -103,38 +96,30 @@ impl Judge {
             Request::LookUp => self.patch(&row, true, self.rules.looked_up(&row, verdict, time)),
             Request::Cancel => self.rules.cancelled(&row, verdict, time),
             Request::Charge => {
-                let gives_up = verdict == Verdict::NotExecuted && self.used_up(&row, resent) && self.rules.cancel;
-                // Not yet in the pipeline's rules: see the mutant of the same name.
-                if gives_up && self.expired(&row, now) && !self.is(Mutant::GiveUpAfterExpiry) {
-                    return write(Effect::Unknown(Some(Waits::KeyExpired)), resent);
+                let turned_away = verdict == Verdict::NotExecuted;
+                let used_up = self.used_up(&row, resent);
+                if self.is(Mutant::GiveUpAfterExpiry) && turned_away && used_up && self.expired(&row, now) {
+                    return write(Effect::GiveUp, resent);
                 }
-                let next = self.rules.charged(&row, verdict, resent, time);
-                self.patch(&row, resent, if resent { self.remember(&row, next) } else { next })
+                if self.is(Mutant::ForgetfulRowDecides) && turned_away && resent && !(used_up && self.rules.cancel) {
+                    return write(if used_up { Effect::GiveUp } else { Effect::NotExecuted }, true);
+                }
+                self.patch(&row, resent, self.rules.charged(&row, verdict, resent, time))
             }
         }
     }
 
-    /// A worker that knew of other attempts never writes what makes nothing of them. Not yet in the pipeline's
-    /// rules: see the mutant.
-    fn remember(&self, row: &ResultRow, next: Next) -> Next {
-        match next {
-            _ if self.is(Mutant::ResentTrustsTheRow) => next,
-            Next::Write(Write { effect: Effect::NotExecuted, another_attempt }) => {
-                write(Effect::Unknown(row.waits), another_attempt)
-            }
-            Next::Write(Write { effect: Effect::GiveUp, another_attempt }) => {
-                write(Effect::Unknown(Some(Waits::UnknownOutcome)), another_attempt)
-            }
-            Next::Write(Write { effect: Effect::NotCalled, .. }) => Next::Park,
-            other => other,
-        }
+    /// Whether a request may be sent now: the decision may be old.
+    pub fn may_still_send(&self, row: Row, request: Request, now: u8) -> bool {
+        self.is(Mutant::OldDecisionIsSent) || self.rules.may_still_send(&row.to_domain(), request, local_time(now))
     }
 
-    /// Nothing was sent. A first charge gives its attempt back.
-    pub fn not_called(&self, request: Request, resent: bool) -> Next {
-        match request {
-            Request::Charge if !resent || self.is(Mutant::ResentTrustsTheRow) => write(Effect::NotCalled, false),
-            Request::Charge | Request::LookUp | Request::Cancel => Next::Park,
+    /// Nothing was sent. A first charge gives its attempt back; one whose outcome was unknown leaves the row alone.
+    pub fn not_called(&self, row: Row, resent: bool) -> Next {
+        match (resent, row.waits) {
+            (false, _) => write(Effect::NotCalled, false),
+            (true, None) => Next::Park,
+            (true, Some(_)) => Next::Hold,
         }
     }
 

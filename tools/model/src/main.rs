@@ -1,58 +1,83 @@
-//! Explores the model.
+//! Explores the protocol: `model [--scope normal|large]`, or the protocol without its rules: `model mutants`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
 use model::explore::{Search, explore};
 use model::model::Model;
 use model::mutant::Mutant;
-use model::scope::{Faults, Scope};
+use model::mutants::try_mutant;
+use model::scopes;
 
-fn main() {
-    let arg = std::env::args().nth(1).unwrap_or_default();
-    if let Ok(budget) = arg.parse() {
-        for scope in families(budget) {
-            let report = explore(&Model::new(scope), Search::SafetyAndEnd, 20_000_000);
-            println!("{report}");
-            if let Some(found) = report.counterexample { println!("{found}"); }
-        }
-        return;
-    }
-    for mutant in Mutant::ALL {
-        let mut best: Option<(u8, usize, &str, &str, usize)> = None;
-        for budget in 0..=3 {
-            if best.is_some() { break; }
-            for scope in families(budget) {
-                let report = explore(&Model::broken(scope, mutant), Search::SafetyAndEnd, if budget == 3 { 1_500_000 } else { 4_000_000 });
-                if let Some(found) = report.counterexample {
-                    let cand = (budget, found.steps.len(), scope.name, found.rule, report.states);
-                    if best.is_none_or(|b| (cand.1) < (b.1)) { best = Some(cand); }
-                }
-            }
-        }
-        println!("{mutant:?}: {best:?}");
-    }
+/// Visits every state of the payout protocol and says whether every rule holds in each.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Which scopes to explore.
+    #[arg(long, value_enum, default_value_t = Size::Normal)]
+    scope: Size,
+    /// Stop a scope after so many states: 30 million take about 3 GB.
+    #[arg(long, default_value_t = 30_000_000)]
+    most_states: usize,
 }
 
-fn families(budget: u8) -> Vec<Scope> {
-    let full = Scope::new("full", Faults::all(budget));
-    let forget = Faults { forget: true, ..Faults::all(budget) };
-    vec![
-        full,
-        Scope { name: "lookup", ..full.money(true, false) },
-        Scope { name: "cancel", ..full.money(false, true) },
-        Scope { name: "bare", ..full.money(false, false) },
-        Scope { stops: 1, name: "stops", ..full },
-        Scope { stops: 1, name: "stops bare", ..full.money(false, false) },
-        Scope { requeues: 1, name: "requeue", ..full },
-        Scope { requeues: 1, name: "requeue bare", ..full.money(false, false) },
-        Scope { requeues: 1, name: "requeue cancel", ..full.money(false, true) },
-        Scope { ticks: 1, faults: forget, name: "retention", ..full },
-        Scope { ticks: 1, faults: forget, name: "retention bare", ..full.money(false, false) },
-        Scope { ticks: 1, faults: forget, stops: 1, name: "retention stop cancel", ..full.money(false, true) },
-        Scope { not_listed: true, executing: true, name: "codes", ..full },
-        Scope { not_listed: true, executing: true, name: "codes lookup", ..full.money(true, false) },
-        Scope { not_listed: true, executing: true, burnt_is_listed: true, name: "codes cancel", ..full.money(false, true) },
-        Scope { not_listed: true, executing: true, name: "codes bare", ..full.money(false, false) },
-        Scope { unpayable: true, name: "unpayable", ..full },
-        Scope { unpayable: true, name: "unpayable bare", ..full.money(false, false) },
-        Scope { name: "two dispatchers", ..full.stages(2, 1, 1) },
-        Scope { name: "two each", ..full.stages(2, 2, 2) },
-    ]
+#[derive(Clone, Copy, ValueEnum)]
+enum Size {
+    /// About a minute.
+    Normal,
+    /// Some minutes.
+    Large,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Takes the rules away one at a time and prints what the checker finds.
+    Mutants {
+        /// Print the steps to each counterexample.
+        #[arg(long)]
+        steps: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let holds = match arguments.command {
+        Some(Command::Mutants { steps }) => mutants(steps),
+        None => explorations(arguments.scope, arguments.most_states),
+    };
+    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn explorations(size: Size, most_states: usize) -> bool {
+    let scopes = match size {
+        Size::Normal => scopes::normal(),
+        Size::Large => scopes::large(),
+    };
+    let (mut states, mut transitions, mut holds) = (0, 0, true);
+    for scope in scopes {
+        let report = explore(&Model::new(scope), Search::SafetyAndEnd, most_states);
+        println!("{report}");
+        if let Some(found) = &report.counterexample {
+            println!("{found}");
+        }
+        states += report.states;
+        transitions += report.transitions;
+        holds &= report.complete && report.counterexample.is_none();
+    }
+    println!("{states} states, {transitions} transitions: {}", if holds { "every rule holds" } else { "NOT PROVED" });
+    holds
+}
+
+fn mutants(steps: bool) -> bool {
+    let mut as_expected = true;
+    for mutant in Mutant::ALL {
+        let outcome = try_mutant(mutant);
+        println!("{outcome}");
+        for found in outcome.reports.iter().filter_map(|report| report.counterexample.as_ref()).filter(|_| steps) {
+            println!("{found}\n");
+        }
+        as_expected &= outcome.as_expected();
+    }
+    as_expected
 }

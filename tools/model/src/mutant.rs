@@ -75,10 +75,14 @@ pub enum Mutant {
     NoDrain,
     /// The retrier calls although the row it reads back does not carry its intent (MySQL lost a commit).
     IntentNotInTheRowIsIgnored,
-    /// A worker that knew of other attempts lets a row that has forgotten them (MySQL lost a commit) decide.
-    ResentTrustsTheRow,
-    /// An unknown outcome leaves `first_sent_at` NULL where MySQL lost the intent that had set it.
+    /// "Not executed" counts although the row carries another attempt's token.
+    OutcomeIgnoresToken,
+    /// A worker that knew of other attempts lets the row alone decide, whoever's token it carries.
+    ForgetfulRowDecides,
+    /// An outcome leaves `first_sent_at` NULL where MySQL lost the intent that had set it.
     OutcomeLeavesNoFirstUse,
+    /// What was decided is sent however long ago that was.
+    OldDecisionIsSent,
     /// A payer that froze between its intent and its read sends however old the key is.
     FirstChargeIsNotFenced,
     /// A RETRYING row is sent again however old its key is.
@@ -91,7 +95,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::NoIntent,
         Self::PayerLeavesPendingAlone,
         Self::PayerCallsAnyPending,
@@ -128,8 +132,10 @@ impl Mutant {
         Self::RequeueKeepsKey,
         Self::NoDrain,
         Self::IntentNotInTheRowIsIgnored,
-        Self::ResentTrustsTheRow,
+        Self::OutcomeIgnoresToken,
+        Self::ForgetfulRowDecides,
         Self::OutcomeLeavesNoFirstUse,
+        Self::OldDecisionIsSent,
         Self::FirstChargeIsNotFenced,
         Self::RetryingIsNotFenced,
         Self::GiveUpAfterExpiry,

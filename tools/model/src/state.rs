@@ -23,7 +23,7 @@ pub enum Task {
     /// The intent is committed; next: read the row back and decide.
     Intended { seq: u8 },
     /// Next: a request to `money`, about the key of the row as it was read.
-    Calling { seq: u8, request: Request, row: Row, resent: bool, since: u8 },
+    Calling { seq: u8, request: Request, row: Row, resent: bool },
     /// Next: write the outcome.
     Writing { seq: u8, called: Called, write: Write },
     /// The outcome is committed; next: read the row back and decide.

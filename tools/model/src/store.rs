@@ -174,19 +174,18 @@ pub struct Called {
 /// The outcome.
 ///
 /// ```sql
-/// UPDATE results SET …            -- by effect, below; every CASE reads the row's may_have_executed
-///   -- an unknown outcome: first_sent_at = COALESCE(first_sent_at, :called_first_sent_at), or MySQL that
-///   -- loses an intent would leave a key that was sent without a fence
-/// WHERE process_status NOT IN ('SUCCESS', 'FAILED') AND key_generation = :called
+/// INSERT …                        -- the row is missing, MySQL lost the intent: `lost_row`
+/// ON DUPLICATE KEY UPDATE …       -- by effect, below, where
+///   guard:    process_status IN ('PENDING', 'RETRYING') AND key_generation = :called
+///   unproved: may_have_executed = 1 OR attempt_token <> :mine
 /// ```
-/// When the row is missing (MySQL lost the intent): `INSERT`, SUCCESS or FAILED where that is proved, else
-/// PENDING with `may_have_executed = 1`, always with the generation and `first_sent_at` that were called.
+/// `first_sent_at` is filled in where MySQL lost the intent that had set it: a key that was sent needs its fence.
 ///
 /// Twice: the row is final, or gets the same status again; a worker that did not hear the answer to its
 /// COMMIT reads the row first.
-pub fn outcome(mut db: Db, called: Called, write: Write, mutant: Option<Mutant>) -> Db {
+pub fn outcome(mut db: Db, mine: u8, called: Called, write: Write, mutant: Option<Mutant>) -> Db {
     let Some(row) = &mut db.row else {
-        db.row = Some(lost_row(called, write));
+        db.row = Some(lost_row(mine, called, write));
         return db;
     };
     let guarded_final = row.status.is_final() && mutant != Some(Mutant::BlindWrite);
@@ -194,17 +193,22 @@ pub fn outcome(mut db: Db, called: Called, write: Write, mutant: Option<Mutant>)
     if guarded_final || guarded_key {
         return db;
     }
-    let may_have_executed = match mutant {
+    let unproved = match mutant {
         Some(Mutant::MemoryDecides) => called.may_have_executed,
-        Some(_) | None => row.may_have_executed,
+        Some(Mutant::OutcomeIgnoresToken | Mutant::ForgetfulRowDecides) => row.may_have_executed,
+        Some(_) | None => row.may_have_executed || row.token != mine,
     };
+    let not_called = write.effect == Effect::NotCalled && (!unproved || mutant == Some(Mutant::NotCalledFromMemory));
+    if !(not_called && row.retry_count == 0) && mutant != Some(Mutant::OutcomeLeavesNoFirstUse) {
+        row.first_sent_at = row.first_sent_at.or(called.first_sent_at);
+    }
     match write.effect {
         Effect::Paid => finish(row, ProcessStatus::Success),
         Effect::Failed => finish(row, ProcessStatus::Failed),
-        Effect::NotExecuted if !may_have_executed => row.status = ProcessStatus::Retrying,
-        Effect::GiveUp if !may_have_executed => finish(row, ProcessStatus::Failed),
+        Effect::NotExecuted if !unproved => row.status = ProcessStatus::Retrying,
+        Effect::GiveUp if !unproved => finish(row, ProcessStatus::Failed),
         Effect::GiveUp => row.waits = Some(Waits::UnknownOutcome),
-        Effect::NotCalled if !may_have_executed || mutant == Some(Mutant::NotCalledFromMemory) => {
+        Effect::NotCalled if not_called => {
             row.status = ProcessStatus::Retrying;
             match row.retry_count.checked_sub(1) {
                 Some(fewer) => row.retry_count = fewer,
@@ -215,17 +219,14 @@ pub fn outcome(mut db: Db, called: Called, write: Write, mutant: Option<Mutant>)
         Effect::Unknown(waits) => {
             row.status = ProcessStatus::Pending;
             row.may_have_executed |= mutant != Some(Mutant::UnknownIsForgotten);
-            row.waits = waits;
-            if mutant != Some(Mutant::OutcomeLeavesNoFirstUse) {
-                row.first_sent_at = row.first_sent_at.or(called.first_sent_at);
-            }
+            row.waits = waits.or(row.waits);
         }
     }
     count(row, u8::from(write.another_attempt));
     db
 }
 
-fn lost_row(called: Called, write: Write) -> Row {
+fn lost_row(mine: u8, called: Called, write: Write) -> Row {
     let (status, waits) = match write.effect {
         Effect::Paid => (ProcessStatus::Success, None),
         Effect::Failed => (ProcessStatus::Failed, None),
@@ -237,10 +238,10 @@ fn lost_row(called: Called, write: Write) -> Row {
         retry_count: u8::from(write.another_attempt),
         may_have_executed: !status.is_final(),
         generation: called.generation,
-        requeues: u8::from(called.generation > 1),
+        requeues: 0,
         first_sent_at: called.first_sent_at,
         waits,
-        token: STALE,
+        token: mine,
     }
 }
 

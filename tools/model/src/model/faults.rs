@@ -5,7 +5,6 @@ use crate::money::Key;
 use crate::state::{Dispatcher, Requeue, State, Task};
 use crate::store::Db;
 use crate::streams::{NOBODY, Redis};
-use pipeline::domain::decide::Request;
 
 fn first_use(db: &Db) -> Option<u8> {
     db.row.and_then(|row| row.first_sent_at)
@@ -110,19 +109,12 @@ impl Steps<'_> {
     }
 
     /// The key's retention has passed. The margin between the lifetime, after which we send nothing, and the
-    /// retention exceeds the longest freeze between a decision and its request, and the longest delay of a
-    /// request; so nothing that was decided before is still to come.
+    /// retention exceeds the longest time between the last look at the clock and the arrival of the request, so
+    /// nothing that was sent before is still to come.
     fn forget(&mut self, key: usize) {
         let money = self.from.money;
         let known = money.keys[key] != Key::NotSeen && money.keys[key] != Key::Executing;
-        let on_its_way = money.late[key] > 0
-            || self.from.tasks.iter().any(|task| match task {
-                Task::Calling { request: Request::Charge, row, since, .. } => {
-                    usize::from(row.generation) == key + 1 && *since < self.from.now
-                }
-                _ => false,
-            });
-        if known && money.known_since[key] < self.from.now && !on_its_way {
+        if known && money.known_since[key] < self.from.now && money.late[key] == 0 {
             let mut state = self.from;
             state.money.keys[key] = Key::NotSeen;
             self.fault(Who::Money, if key == 0 { "forgets the key" } else { "forgets the key .g2" }, state);

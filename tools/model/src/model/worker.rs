@@ -1,7 +1,7 @@
 //! Payer and retrier: take an entry, intent, call, outcome, settle. A crash may come between any two.
 
 use pipeline::domain::decide::{Next, Request, Write};
-use pipeline::domain::outcome::{Effect, Verdict};
+use pipeline::domain::outcome::Effect;
 use pipeline::domain::result::{Counter, ProcessStatus};
 
 use super::{Steps, Who};
@@ -17,11 +17,15 @@ impl Steps<'_> {
             Task::Idle => self.take(worker),
             Task::Taken { seq } => self.intend(worker, seq),
             Task::Intended { seq } => self.read_back(worker, seq),
-            Task::Calling { seq, request, row, resent, since } => {
-                if self.from.db.promotion != Promotion::InProgress {
-                    self.do_not_call(worker, seq, request, row, resent);
+            Task::Calling { seq, request, row, resent } => {
+                let fresh = self.model.judge.may_still_send(row, request, self.from.now);
+                if !fresh || self.from.db.promotion != Promotion::InProgress {
+                    self.do_not_call(worker, seq, row, resent);
                 }
-                self.call(worker, seq, request, row, resent, since);
+                // Stopped, too: it may have looked just before.
+                if fresh {
+                    self.call(worker, seq, request, row, resent);
+                }
             }
             Task::Writing { seq, called, write } => self.write(worker, seq, called, write),
             Task::Written { seq } => self.read_outcome(worker, seq),
@@ -135,21 +139,21 @@ impl Steps<'_> {
             Next::Send(request) => {
                 // Whose token the row carried matters no more; whether there were others is in `resent`.
                 let row = Row { token: STALE, ..row };
-                Task::Calling { seq, request, row, resent, since: self.from.now }
+                Task::Calling { seq, request, row, resent }
             }
             Next::Write(write) => Task::Writing { seq, called, write },
         }
     }
 
-    /// The promotion is not IN_PROGRESS any more. A charge that is not made gives its attempt back.
-    fn do_not_call(&mut self, worker: usize, seq: u8, request: Request, row: Row, resent: bool) {
+    /// The promotion is not IN_PROGRESS any more, or the decision is too old.
+    fn do_not_call(&mut self, worker: usize, seq: u8, row: Row, resent: bool) {
         let mut state = self.from;
-        let next = self.model.judge.not_called(request, resent);
+        let next = self.model.judge.not_called(row, resent);
         state.tasks[worker] = self.follow(next, seq, row, resent);
-        self.step(Who::Worker(worker), "does not call: stopped", state);
+        self.step(Who::Worker(worker), "does not call", state);
     }
 
-    fn call(&mut self, worker: usize, seq: u8, request: Request, row: Row, resent: bool, since: u8) {
+    fn call(&mut self, worker: usize, seq: u8, request: Request, row: Row, resent: bool) {
         let scope = &self.model.scope;
         let retriers_own = self.model.is(Mutant::FreshKeyPerAttempt) && worker >= 2;
         let key = if retriers_own { 1 } else { usize::from(row.generation) - 1 };
@@ -167,11 +171,8 @@ impl Steps<'_> {
             state.money = exchange.money;
             state.nonsense |= scope.unpayable && request == Request::Charge;
             let next = self.model.judge.answered(request, row, resent, exchange.verdict, now);
-            let resent = resent || (request == Request::LookUp && exchange.verdict == Verdict::NotSeen);
+            let resent = resent || next == Next::Send(Request::Charge);
             state.tasks[worker] = self.follow(next, seq, row, resent);
-            if let Task::Calling { since: decided, .. } = &mut state.tasks[worker] {
-                *decided = if request == Request::Charge { since } else { now };
-            }
             if self.model.is(Mutant::AckBeforeOutcome) {
                 self.ack_before_outcome(&mut state, worker);
             }
@@ -195,7 +196,7 @@ impl Steps<'_> {
     }
 
     fn write(&mut self, worker: usize, seq: u8, called: Called, write: Write) {
-        let db = store::outcome(self.from.db, called, write, self.model.mutant);
+        let db = store::outcome(self.from.db, worker as u8, called, write, self.model.mutant);
         let mut state = self.from;
         state.tasks[worker] = match write.effect {
             Effect::Paid if self.model.is(Mutant::CounterFromMemory) => {

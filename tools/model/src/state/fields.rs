@@ -141,11 +141,10 @@ pub(super) fn put_task(to: &mut Writer, task: &Task) {
     }
     match task {
         Task::Idle | Task::Taken { .. } | Task::Intended { .. } | Task::Written { .. } => {}
-        Task::Calling { request, row, resent, since, .. } => {
+        Task::Calling { request, row, resent, .. } => {
             to.put(place(&REQUESTS, request), 2);
             put_row_body(to, row);
             to.flag(*resent);
-            to.put(*since, 2);
         }
         Task::Writing { called, write, .. } => {
             to.flag(called.generation == 2);
@@ -173,7 +172,6 @@ pub(super) fn get_task(from: &mut Reader) -> Task {
             request: REQUESTS[usize::from(from.get(2))],
             row: get_row_body(from, ProcessStatus::Pending),
             resent: from.flag(),
-            since: from.get(2),
         },
         4 => Task::Writing {
             seq,
