@@ -136,9 +136,10 @@ impl Charging {
         Room(room)
     }
 
-    /// Whether new work may be taken: nobody may have opened the shared breaker.
-    pub fn may_take(&self) -> bool {
-        self.shared.breaker.may_take()
+    /// How much new work may be taken at once: a batch; a single entry while the shared breaker is half open, to
+    /// probe with; nothing while it is open.
+    pub fn appetite(&self) -> usize {
+        self.shared.breaker.appetite(self.shared.tools.config.payer.batch)
     }
 
     /// Takes a batch on, in a task of its own. What has no room in `room` is left pending, for the retrier.

@@ -61,10 +61,14 @@ impl Breaker {
         breaker
     }
 
-    /// Whether new work may be taken.
-    pub(super) fn may_take(&self) -> bool {
+    /// How much new work may be taken, where `whole` would be usual.
+    pub(super) fn appetite(&self, whole: usize) -> usize {
         self.shared.asked.fetch_add(1, Ordering::Relaxed);
-        self.shared.state.load(Ordering::Relaxed) != OPEN
+        match self.shared.state.load(Ordering::Relaxed) {
+            CLOSED => whole,
+            HALF_OPEN => 1,
+            _ => 0,
+        }
     }
 
     /// Whether a request may be sent now. While the breaker is half open, only one replica's may.

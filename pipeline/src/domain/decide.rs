@@ -244,3 +244,186 @@ fn hold(row: &ResultRow, waits: Waits) -> Next {
 fn write(effect: Effect, another_attempt: bool) -> Next {
     Next::Write(Write { effect, another_attempt })
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{NaiveDate, TimeDelta};
+
+    use super::*;
+
+    const MINE: AttemptToken = AttemptToken(1);
+    const ANOTHERS: AttemptToken = AttemptToken(2);
+    const FULL: Rules = Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: Duration::from_secs(3600) };
+    const NO_CANCEL: Rules = Rules { cancel: false, ..FULL };
+    const NO_LOOKUP: Rules = Rules { lookup: false, ..FULL };
+    const NEITHER: Rules = Rules { lookup: false, cancel: false, ..FULL };
+
+    fn now() -> NaiveDateTime {
+        NaiveDate::from_ymd_opt(2026, 11, 20).and_then(|day| day.and_hms_opt(12, 0, 0)).unwrap()
+    }
+
+    /// PENDING by us, first sent a minute ago, nothing else known.
+    fn row() -> ResultRow {
+        ResultRow {
+            status: ProcessStatus::Pending,
+            retry_count: 0,
+            may_have_executed: false,
+            generation: 1,
+            requeues: 0,
+            first_sent_at: Some(now() - TimeDelta::minutes(1)),
+            waits: None,
+            token: MINE,
+        }
+    }
+
+    fn unknown(retry_count: u32) -> ResultRow {
+        ResultRow { may_have_executed: true, token: ANOTHERS, retry_count, ..row() }
+    }
+
+    fn old(row: ResultRow) -> ResultRow {
+        ResultRow { first_sent_at: Some(now() - TimeDelta::hours(2)), ..row }
+    }
+
+    fn waiting(row: ResultRow, waits: Waits) -> ResultRow {
+        ResultRow { waits: Some(waits), ..row }
+    }
+
+    fn writes(effect: Effect) -> Next {
+        write(effect, false)
+    }
+
+    fn adds(effect: Effect) -> Next {
+        write(effect, true)
+    }
+
+    #[test]
+    fn only_a_row_that_was_just_made_is_called_at_the_first_delivery() {
+        let retrying = ResultRow { status: ProcessStatus::Retrying, ..row() };
+        let success = ResultRow { status: ProcessStatus::Success, ..row() };
+        let table = [
+            (row(), None, Next::Send(Request::Charge)),
+            (row(), Some(Unpayable::NoAmount), Next::Fail(Unpayable::NoAmount)),
+            (unknown(0), None, Next::Park),
+            (ResultRow { token: ANOTHERS, ..row() }, None, Next::Park),
+            (ResultRow { may_have_executed: true, ..row() }, None, Next::Park),
+            (old(row()), None, Next::Park),
+            (waiting(unknown(4), Waits::Refusal), None, Next::Hold),
+            (retrying, None, Next::Park),
+            (success, None, Next::Settle(Counter::Success)),
+            (ResultRow { retry_count: 1, ..success }, None, Next::Settle(Counter::RetrySuccess)),
+            (ResultRow { status: ProcessStatus::Failed, ..row() }, None, Next::Settle(Counter::Fail)),
+        ];
+        for (line, (row, unpayable, next)) in (1..).zip(table) {
+            assert_eq!(FULL.first_delivery(&row, MINE, unpayable, now()), next, "line {line}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_looked_up_before_it_is_paid_again() {
+        let used_up = unknown(4);
+        let table = [
+            // Ours: it was known not to have been paid.
+            (FULL, row(), Next::Send(Request::Charge)),
+            (FULL, old(row()), writes(Effect::Unknown(Some(Waits::KeyExpired)))),
+            // Not ours: look up, or send again under the same key.
+            (FULL, unknown(0), Next::Send(Request::LookUp)),
+            (NO_CANCEL, used_up, Next::Send(Request::LookUp)),
+            (NO_LOOKUP, unknown(3), Next::Send(Request::Charge)),
+            (NO_LOOKUP, used_up, Next::Send(Request::Cancel)),
+            (NEITHER, used_up, writes(Effect::Unknown(Some(Waits::UnknownOutcome)))),
+            (NEITHER, waiting(used_up, Waits::UnknownOutcome), Next::Hold),
+            // Nothing is sent once the key may be forgotten, but asking never hurts.
+            (FULL, old(unknown(0)), Next::Send(Request::LookUp)),
+            (NO_LOOKUP, old(unknown(0)), writes(Effect::Unknown(Some(Waits::KeyExpired)))),
+            // A refusal whose code is on the list by now is judged anew.
+            (NEITHER, waiting(used_up, Waits::Refusal), Next::Send(Request::Charge)),
+            (NO_LOOKUP, waiting(unknown(1), Waits::KeyReused), Next::Hold),
+            // Our intent is not in the row: the database has lost a commit.
+            (FULL, ResultRow { token: ANOTHERS, ..row() }, Next::Park),
+        ];
+        for (line, (rules, row, next)) in (1..).zip(table) {
+            assert_eq!(rules.redelivery(&row, MINE, None, now()), next, "line {line}");
+        }
+        let next = FULL.redelivery(&unknown(0), MINE, Some(Unpayable::NoAmount), now());
+        assert_eq!(next, Next::Fail(Unpayable::NoAmount), "no attempt of it was ever sent");
+    }
+
+    #[test]
+    fn failed_comes_only_from_a_recorded_refusal_an_acknowledged_cancel_or_attempts_that_never_reached_execution() {
+        let last = ResultRow { retry_count: 4, ..row() };
+        let table = [
+            (FULL, row(), Verdict::Paid, false, writes(Effect::Paid)),
+            (FULL, unknown(0), Verdict::Paid, true, adds(Effect::Paid)),
+            (FULL, row(), Verdict::Refused, false, writes(Effect::Failed)),
+            (FULL, row(), Verdict::NotExecuted, false, writes(Effect::NotExecuted)),
+            (FULL, unknown(0), Verdict::NotExecuted, true, adds(Effect::Unknown(None))),
+            (FULL, last, Verdict::NotExecuted, false, Next::Send(Request::Cancel)),
+            (FULL, old(last), Verdict::NotExecuted, false, writes(Effect::Unknown(Some(Waits::KeyExpired)))),
+            (NO_CANCEL, last, Verdict::NotExecuted, false, writes(Effect::GiveUp)),
+            (NO_CANCEL, unknown(3), Verdict::NotExecuted, true, adds(Effect::Unknown(Some(Waits::UnknownOutcome)))),
+            (FULL, last, Verdict::Unknown, false, writes(Effect::Unknown(None))),
+            (FULL, unknown(0), Verdict::Unknown, true, adds(Effect::Unknown(None))),
+            (FULL, row(), Verdict::Executing, false, writes(Effect::Unknown(None))),
+            (FULL, row(), Verdict::RefusalNotListed, false, writes(Effect::Unknown(None))),
+            (NEITHER, last, Verdict::RefusalNotListed, false, writes(Effect::Unknown(Some(Waits::Refusal)))),
+            (FULL, row(), Verdict::KeyReused, false, writes(Effect::Unknown(Some(Waits::KeyReused)))),
+            (FULL, row(), Verdict::KeyExpired, false, writes(Effect::Unknown(Some(Waits::KeyExpired)))),
+            (FULL, row(), Verdict::Fault, false, writes(Effect::NotCalled)),
+            (FULL, unknown(0), Verdict::Fault, true, Next::Park),
+        ];
+        for (line, (rules, row, verdict, resent, next)) in (1..).zip(table) {
+            assert_eq!(rules.charged(&row, verdict, resent, now()), next, "line {line}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_up_that_finds_nothing_is_no_proof() {
+        let table = [
+            (FULL, unknown(0), Verdict::Paid, writes(Effect::Paid)),
+            (FULL, unknown(0), Verdict::Refused, writes(Effect::Failed)),
+            (FULL, unknown(0), Verdict::NotSeen, Next::Send(Request::Charge)),
+            (FULL, unknown(4), Verdict::NotSeen, Next::Send(Request::Cancel)),
+            (NO_CANCEL, unknown(4), Verdict::NotSeen, writes(Effect::Unknown(Some(Waits::UnknownOutcome)))),
+            (FULL, old(unknown(0)), Verdict::NotSeen, writes(Effect::Unknown(Some(Waits::KeyExpired)))),
+            (FULL, unknown(0), Verdict::Executing, Next::Park),
+            (FULL, unknown(0), Verdict::Unknown, Next::Park),
+            (FULL, waiting(unknown(4), Waits::UnknownOutcome), Verdict::Unknown, Next::Hold),
+            (FULL, unknown(0), Verdict::RefusalNotListed, adds(Effect::Unknown(None))),
+            (FULL, unknown(4), Verdict::RefusalNotListed, Next::Send(Request::Cancel)),
+            (NO_CANCEL, unknown(4), Verdict::RefusalNotListed, writes(Effect::Unknown(Some(Waits::Refusal)))),
+        ];
+        for (line, (rules, row, verdict, next)) in (1..).zip(table) {
+            assert_eq!(rules.looked_up(&row, verdict, now()), next, "line {line}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_acknowledged_cancel_of_a_key_that_money_remembers_makes_a_row_failed() {
+        let table = [
+            (unknown(4), Verdict::Cancelled, writes(Effect::Failed)),
+            (old(unknown(4)), Verdict::Cancelled, writes(Effect::Unknown(Some(Waits::KeyExpired)))),
+            (unknown(4), Verdict::Paid, writes(Effect::Paid)),
+            (unknown(4), Verdict::Refused, writes(Effect::Failed)),
+            (unknown(4), Verdict::RefusalNotListed, writes(Effect::Unknown(Some(Waits::Refusal)))),
+            (unknown(4), Verdict::Executing, writes(Effect::Unknown(None))),
+            (unknown(4), Verdict::Unknown, writes(Effect::Unknown(None))),
+            (unknown(4), Verdict::NotExecuted, writes(Effect::Unknown(None))),
+            (unknown(4), Verdict::Fault, writes(Effect::Unknown(None))),
+        ];
+        for (line, (row, verdict, next)) in (1..).zip(table) {
+            assert_eq!(FULL.cancelled(&row, verdict, now()), next, "line {line}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_question_is_sent_once_the_key_may_be_forgotten() {
+        for (row, request, may) in [
+            (row(), Request::Charge, true),
+            (old(row()), Request::Charge, false),
+            (old(row()), Request::Cancel, false),
+            (old(row()), Request::LookUp, true),
+        ] {
+            assert_eq!(FULL.may_still_send(&row, request, now()), may, "{request:?}");
+        }
+    }
+}

@@ -139,7 +139,11 @@ mod tests {
         let mut cursors = Cursors::new([12, 0], BOUNDS);
         assert_eq!(cursors.next_page(), Some(TargetId(9)));
         let shares = cursors.share_out(&[row(10, 1), row(11, 0), row(12, 0), row(13, 0), row(14, 1)]);
-        assert_eq!(shares, [vec![row(13, 0)], vec![row(10, 1), row(14, 1)]], "what is published is not published again");
+        assert_eq!(
+            shares,
+            [vec![row(13, 0)], vec![row(10, 1), row(14, 1)]],
+            "what is published is not published again"
+        );
         cursors.answered(0, TargetId(13), TargetId(14), Published::Done);
         cursors.answered(1, TargetId(14), TargetId(14), Published::Done);
         assert_eq!(cursors.next_page(), Some(TargetId(14)));

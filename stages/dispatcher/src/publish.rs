@@ -71,11 +71,20 @@ struct Publisher<'a> {
 impl<'a> Publisher<'a> {
     /// Reads where the streams stand, and makes those that are missing: one missing stream would fail a read
     /// over many. Nothing for a promotion without targets, whose streams are made all the same.
-    async fn new(context: &'a Context, store: &'a Store, streams: &'a Streams, promotion: Promotion) -> anyhow::Result<Option<Self>> {
+    async fn new(
+        context: &'a Context,
+        store: &'a Store,
+        streams: &'a Streams,
+        promotion: Promotion,
+    ) -> anyhow::Result<Option<Self>> {
         let partitions: Vec<Partition> = promotion.partitions().collect();
         let bounds = store.bounds(&promotion).await?;
-        let lasts: Vec<u64> =
-            streams.positions(&partitions).await?.into_iter().map(|position| position.map_or(0, |at| at.last.first)).collect();
+        let lasts: Vec<u64> = streams
+            .positions(&partitions)
+            .await?
+            .into_iter()
+            .map(|position| position.map_or(0, |at| at.last.first))
+            .collect();
         let empty = partitions.iter().zip(&lasts).map(|(partition, last)| Publish {
             partition: *partition,
             expected: *last,
@@ -138,7 +147,8 @@ impl<'a> Publisher<'a> {
     }
 
     fn read(&self, after: TargetId) -> tokio::task::JoinHandle<Result<Vec<PageRow>, pipeline::store::StoreError>> {
-        let (store, promotion, last, limit) = (self.store.clone(), Arc::clone(&self.promotion), self.bounds.last, self.page_size());
+        let (store, promotion, last, limit) =
+            (self.store.clone(), Arc::clone(&self.promotion), self.bounds.last, self.page_size());
         tokio::spawn(async move { store.page(&promotion, after, last, limit).await })
     }
 
@@ -154,7 +164,8 @@ impl<'a> Publisher<'a> {
                 let last = position.map_or(0, |position| position.last.first);
                 if !group {
                     metrics::group_recreated();
-                    let made = Publish { partition: self.partitions[number], expected: last, window: 0, entries: Vec::new() };
+                    let made =
+                        Publish { partition: self.partitions[number], expected: last, window: 0, entries: Vec::new() };
                     self.streams.publish(&[made]).await?;
                 }
                 if self.cursors.seen(number, last) {
@@ -219,7 +230,8 @@ impl<'a> Publisher<'a> {
     }
 
     fn record(&self, target: TargetId, published_at_ms: i64) -> Vec<u8> {
-        Record { kind: self.promotion.kind.code.clone(), promotion: self.promotion.id, target, published_at_ms }.encode()
+        Record { kind: self.promotion.kind.code.clone(), promotion: self.promotion.id, target, published_at_ms }
+            .encode()
     }
 
     /// Sets publish_status for everything that every partition has published by now. A mark for people: it is
@@ -234,7 +246,9 @@ impl<'a> Publisher<'a> {
         let Ok(turn) = Arc::clone(&self.marks).acquire_owned().await else { return };
         let (store, promotion) = (self.store.clone(), Arc::clone(&self.promotion));
         tokio::spawn(async move {
-            if let Err(error) = store.mark(&promotion.kind, promotion.id, TargetId(from), TargetId(to), &unpayable).await {
+            if let Err(error) =
+                store.mark(&promotion.kind, promotion.id, TargetId(from), TargetId(to), &unpayable).await
+            {
                 metrics::error(ErrorClass::Mysql);
                 tracing::warn!(promotion = %promotion.id, %error, "cannot mark targets as published");
             }

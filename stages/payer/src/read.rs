@@ -26,7 +26,8 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
     while !context.shutdown.requested() {
         context.health.beat();
         let partitions = sources.readable(&active).await;
-        if partitions.is_empty() || !charging.may_take() {
+        let appetite = charging.appetite();
+        if partitions.is_empty() || appetite == 0 {
             active.changed(NOTHING.min(config.payer.poll * 2)).await;
             continue;
         }
@@ -34,7 +35,7 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
             drain(context, charging, &mut reader, &partitions).await;
         }
         let room = tokio::select! {
-            room = charging.room(config.payer.batch) => room,
+            room = charging.room(appetite) => room,
             () = context.shutdown.wait() => return,
         };
         let per_stream = room.len().div_ceil(partitions.len());
@@ -113,8 +114,13 @@ impl Sources {
     }
 
     async fn readable(&mut self, active: &Active) -> Vec<Partition> {
-        let all: Vec<Partition> =
-            active.seen().promotions.iter().flat_map(|promotion| promotion.partitions()).take(STREAMS_PER_READ).collect();
+        let all: Vec<Partition> = active
+            .seen()
+            .promotions
+            .iter()
+            .flat_map(|promotion| promotion.partitions())
+            .take(STREAMS_PER_READ)
+            .collect();
         let fresh = self.looked_at.is_some_and(|at| at.elapsed() < self.every);
         if all.is_empty() {
             self.readable.clear();

@@ -23,7 +23,13 @@ type Cursors = HashMap<(Partition, String), EntryId>;
 
 /// One tick: for every partition of every running promotion, what is parked and due, and what somebody holds
 /// for too long. Taking is safe to race: XCLAIM's least idle time gives an entry to one retrier.
-pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &Charging, mut active: Active, me: &str) {
+pub async fn until_told_to_end(
+    context: &Context,
+    streams: &Streams,
+    charging: &Charging,
+    mut active: Active,
+    me: &str,
+) {
     let config = &context.config;
     let mut cursors = Cursors::new();
     for tick in 0_u32.. {
@@ -32,7 +38,7 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
         if seen.promotions.is_empty() {
             cursors.clear();
             active.changed(Duration::from_secs(1)).await;
-        } else if charging.may_take() {
+        } else if charging.appetite() > 0 {
             for promotion in &seen.promotions {
                 match tick_of(config, streams, charging, promotion, me, tick, &mut cursors).await {
                     Ok(()) => context.health.dependency("redis", true),
@@ -76,7 +82,8 @@ async fn tick_of(
 /// How long an entry of a consumer must have been idle to be taken.
 fn patience(config: &Config, consumer: &str, entry: &PendingEntry) -> Duration {
     let backoff = Backoff { base: config.retry.backoff_base, cap: config.retry.backoff_cap };
-    let target = TargetId(i64::try_from(entry.id.first).unwrap_or(i64::MAX) ^ i64::try_from(entry.id.second).unwrap_or(0));
+    let target =
+        TargetId(i64::try_from(entry.id.first).unwrap_or(i64::MAX) ^ i64::try_from(entry.id.second).unwrap_or(0));
     match consumer {
         // Parking set the delivery count to the row's retry count.
         keys::RETRY => backoff.delay(target, u32::try_from(entry.deliveries).unwrap_or(u32::MAX)),
@@ -105,9 +112,14 @@ async fn take_due(
         let due: Vec<&PendingEntry> = page
             .iter()
             .filter(|entry| Duration::from_millis(entry.idle_ms) >= patience(config, consumer, entry))
-            .filter(|entry| consumer != me || entry.id.target().is_none_or(|target| !charging.holds(partition.promotion, target)))
+            .filter(|entry| {
+                consumer != me || entry.id.target().is_none_or(|target| !charging.holds(partition.promotion, target))
+            })
             .collect();
-        for batch in due.chunks(config.payer.batch) {
+        for batch in due.chunks(charging.appetite().max(1)) {
+            if charging.appetite() == 0 {
+                return Ok(());
+            }
             take(streams, charging, partition, consumer, batch, me).await?;
         }
         if !whole {

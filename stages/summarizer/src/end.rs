@@ -27,7 +27,10 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
     // An operator may requeue it at this very moment: then its keys are alive again, and stay.
     let Some(held) = tools.store.hold_completed(promotion.id).await? else { return Ok(()) };
     let config = &tools.context.config.summarizer;
-    tools.streams.write_summary(promotion.summary, promotion.total_count, counts, None, Some(config.summary_ttl)).await?;
+    tools
+        .streams
+        .write_summary(promotion.summary, promotion.total_count, counts, None, Some(config.summary_ttl))
+        .await?;
     let partitions: Vec<Partition> = promotion.partitions().collect();
     tools.streams.remove_partitions(&partitions, config.dead_ttl).await?;
     held.release().await?;

@@ -103,7 +103,12 @@ async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion) {
 }
 
 fn oldest_unknown(tools: &Tools, proof: &Proof) -> Option<i64> {
-    let oldest = proof.groups.iter().filter(|group| group.status == Some(ProcessStatus::Pending)).filter_map(|group| group.oldest).min()?;
+    let oldest = proof
+        .groups
+        .iter()
+        .filter(|group| group.status == Some(ProcessStatus::Pending))
+        .filter_map(|group| group.oldest)
+        .min()?;
     let zone = tools.context.config.time_zone;
     oldest.and_local_timezone(zone).earliest().map(|at| at.timestamp_millis())
 }
@@ -111,9 +116,16 @@ fn oldest_unknown(tools: &Tools, proof: &Proof) -> Option<i64> {
 /// When the oldest undelivered and the oldest pending entry were published.
 async fn oldest(tools: &Tools, partitions: &[Partition], states: &[PartitionState]) -> (Option<i64>, Option<i64>) {
     let of = |pick: fn(&PartitionState) -> Option<pipeline::domain::EntryId>| {
-        partitions.iter().zip(states).filter_map(move |(partition, state)| Some((*partition, pick(state)?))).collect::<Vec<_>>()
+        partitions
+            .iter()
+            .zip(states)
+            .filter_map(move |(partition, state)| Some((*partition, pick(state)?)))
+            .collect::<Vec<_>>()
     };
     let undelivered = tools.streams.published_at(&of(|state| state.oldest_undelivered)).await;
     let pending = tools.streams.published_at(&of(|state| state.oldest_pending)).await;
-    (undelivered.unwrap_or_default().into_iter().flatten().min(), pending.unwrap_or_default().into_iter().flatten().min())
+    (
+        undelivered.unwrap_or_default().into_iter().flatten().min(),
+        pending.unwrap_or_default().into_iter().flatten().min(),
+    )
 }

@@ -20,18 +20,18 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     let partitions: Vec<Partition> = promotion.partitions().collect();
     let states = tools.streams.partition_states(&partitions).await?;
     tools.context.health.dependency("redis", true);
-    let counts = match refilling(seen, &partitions, &states) {
-        false => states.iter().map(|state| state.counts).sum(),
+    let sum: Counts = states.iter().map(|state| state.counts).sum();
+    let counts = if refilling(tools, seen, promotion, &partitions, &states, sum).await? {
         // A stream that went back is being filled again: its counts are too low until it is where it was, and
         // public counts must not fall. MySQL knows them.
-        true => match proved(tools, seen, promotion).await? {
-            Some(counts) => counts,
-            None => return Ok(()),
-        },
+        let Some(counts) = proved(tools, seen, promotion).await? else { return Ok(()) };
+        counts
+    } else {
+        seen.flushed = Some(sum);
+        sum
     };
     let last_completed_at = states.iter().filter_map(|state| state.last_completed_at.as_deref()).max();
     write(tools, promotion, counts, last_completed_at).await?;
-    seen.flushed = Some(counts);
     figures::update(tools, seen, promotion, &partitions, &states, counts).await;
     if counts.settled() >= promotion.total_count {
         end::prove(tools, promotion).await?;
@@ -39,7 +39,12 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     Ok(())
 }
 
-async fn write(tools: &Tools, promotion: &Promotion, counts: Counts, last_completed_at: Option<&str>) -> anyhow::Result<()> {
+async fn write(
+    tools: &Tools,
+    promotion: &Promotion,
+    counts: Counts,
+    last_completed_at: Option<&str>,
+) -> anyhow::Result<()> {
     tools.store.flush(promotion.id, counts).await?;
     match tools.streams.write_summary(promotion.summary, promotion.total_count, counts, last_completed_at, None).await {
         Ok(()) => metrics::completed(Completed::Flushed, 1),
@@ -50,18 +55,25 @@ async fn write(tools: &Tools, promotion: &Promotion, counts: Counts, last_comple
     Ok(())
 }
 
-/// Whether any stream is not as far as it was: lost, or put back to an earlier state.
-fn refilling(seen: &mut Seen, partitions: &[Partition], states: &[PartitionState]) -> bool {
-    let mut refilling = false;
+/// Whether any stream is not as far as it was: lost, or put back to an earlier state. After a start of this
+/// process the summary row tells what had been reached.
+async fn refilling(
+    tools: &Tools,
+    seen: &mut Seen,
+    promotion: &Promotion,
+    partitions: &[Partition],
+    states: &[PartitionState],
+    sum: Counts,
+) -> anyhow::Result<bool> {
+    let mut refilling =
+        seen.flushed.is_none() && sum.published < tools.store.summary_counts(promotion.id).await?.published;
     for (partition, state) in partitions.iter().zip(states) {
         let last = state.position.map_or(0, |position| position.last.first);
         let highest = seen.highest.entry(*partition).or_default();
         refilling |= last < *highest;
         *highest = last.max(*highest);
     }
-    // After a restart of this process the row tells what had been reached.
-    refilling |= seen.flushed.is_none() && states.iter().any(|state| state.position.is_none());
-    refilling
+    Ok(refilling)
 }
 
 /// Published and settled counts by MySQL: asked rarely, because it looks at every target.
