@@ -11,6 +11,7 @@
 
 pub mod charging;
 pub mod config;
+pub mod crash;
 pub mod domain;
 pub mod health;
 pub mod keys;

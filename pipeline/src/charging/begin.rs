@@ -9,6 +9,7 @@ use super::finish::Finished;
 use super::item::{Content, Delivered, Entry, Fate, Item, content};
 use super::patience::Patience;
 use super::{Running, Shared};
+use crate::crash;
 use crate::domain::decide::{Next, Request, Write};
 use crate::domain::outcome::Effect;
 use crate::domain::result::AttemptToken;
@@ -23,6 +24,7 @@ pub(super) async fn batch(
     deliveries: Vec<Delivered>,
     mut room: OwnedSemaphorePermit,
 ) {
+    crash::point("charging.delivered");
     let mut by_promotion: HashMap<PromotionId, Vec<Delivered>> = HashMap::new();
     for delivered in deliveries {
         by_promotion.entry(delivered.delivery.partition.promotion).or_default().push(delivered);
@@ -71,6 +73,7 @@ async fn begin(
     let mut targets: Vec<TargetId> = entries.keys().copied().collect();
     targets.sort_unstable();
     let Some(payouts) = record_intent(shared, claim, &promotion, &targets, token).await else { return };
+    crash::point("charging.intent_recorded");
     let now = shared.tools.store.now();
     for payout in payouts {
         let Some((entry, bad)) = entries.remove(&payout.target.id) else { continue };

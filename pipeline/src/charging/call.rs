@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::finish::Finished;
 use super::item::{Fate, Item};
 use super::{Running, Shared};
+use crate::crash;
 use crate::domain::PromotionStatus;
 use crate::domain::decide::{Next, Request, Write};
 use crate::domain::outcome::{Answer, Effect, Verdict};
@@ -64,6 +65,7 @@ async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: I
 async fn ask(connection: &mut Connection, item: &Item) -> Answer {
     let (promotion, target) = (&item.promotion, &item.payout.target);
     let key = IdempotencyKey::new(&promotion.campaign_code, target.customer, item.payout.row.generation);
+    crash::point(before(item.request));
     let began = Instant::now();
     let answer = match item.request {
         Request::Charge => {
@@ -72,6 +74,7 @@ async fn ask(connection: &mut Connection, item: &Item) -> Answer {
         Request::LookUp => connection.look_up(&key).await,
         Request::Cancel => connection.cancel(&key).await,
     };
+    crash::point(after(item.request));
     metrics::money_answered(item.request, answer.verdict, began.elapsed());
     if item.request == Request::Charge {
         metrics::attempted(attempt(answer.verdict));
@@ -159,6 +162,22 @@ fn attempt(verdict: Verdict) -> AttemptResult {
         | Verdict::Unknown
         | Verdict::KeyReused
         | Verdict::KeyExpired => AttemptResult::Unknown,
+    }
+}
+
+fn before(request: Request) -> &'static str {
+    match request {
+        Request::Charge => "charging.before_charge",
+        Request::LookUp => "charging.before_look_up",
+        Request::Cancel => "charging.before_cancel",
+    }
+}
+
+fn after(request: Request) -> &'static str {
+    match request {
+        Request::Charge => "charging.after_charge",
+        Request::LookUp => "charging.after_look_up",
+        Request::Cancel => "charging.after_cancel",
     }
 }
 

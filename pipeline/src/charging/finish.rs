@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Shared;
 use super::item::{Fate, Item};
 use super::patience::Patience;
+use crate::crash;
 use crate::domain::outcome::Effect;
 use crate::domain::{Counter, EntryId, Partition, ProcessStatus, Promotion, PromotionId, ResultRow, TargetId};
 use crate::metrics::{self, Completed, DeadReason, ErrorClass, RetryReason};
@@ -84,6 +85,7 @@ async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outco
         items.insert(outcome.target, item);
         outcomes.push(outcome);
     }
+    crash::point("charging.before_record");
     let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
     let rows = loop {
         match shared.tools.store.record(&promotion.kind, promotion.id, &mut outcomes).await {
@@ -97,6 +99,7 @@ async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outco
             }
         }
     };
+    crash::point("charging.recorded");
     let mut outcomes: HashMap<TargetId, Outcome> =
         outcomes.into_iter().map(|outcome| (outcome.target, outcome)).collect();
     for (target, row) in rows {
@@ -137,7 +140,10 @@ async fn let_go(shared: &Shared, done: Vec<Done>) {
     let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
     while !settles.is_empty() {
         match shared.tools.streams.settle(settles.clone(), &completed_at).await {
-            Ok(_) => break,
+            Ok(_) => {
+                crash::point("charging.settled");
+                break;
+            }
             Err(error) => {
                 metrics::error(ErrorClass::Redis);
                 shared.tools.health.dependency("redis", false);
@@ -150,7 +156,10 @@ async fn let_go(shared: &Shared, done: Vec<Done>) {
     }
     while !parks.is_empty() {
         match shared.tools.streams.park(parks.clone(), &shared.tools.consumer).await {
-            Ok(_) => break,
+            Ok(_) => {
+                crash::point("charging.parked");
+                break;
+            }
             Err(error) => {
                 metrics::error(ErrorClass::Redis);
                 tracing::warn!(%error, "cannot park entries");

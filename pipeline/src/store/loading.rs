@@ -181,6 +181,7 @@ impl Store {
         match self.insert_load(&mut transaction, new).await {
             Ok(promotion) => {
                 transaction.commit().await?;
+                crate::crash::point("loader.promotion_made");
                 Ok(Created::Yes(promotion))
             }
             Err(error) if error.is_duplicate() => Ok(Created::Taken),
@@ -255,6 +256,7 @@ impl Store {
             remember_ids(&mut transaction, kind, promotion, first).await?;
         }
         transaction.commit().await?;
+        crate::crash::point("loader.batch_committed");
         Ok(Stored::Yes)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use pipeline::crash;
 use pipeline::domain::{Partition, Promotion, PromotionStatus, TargetId};
 use pipeline::metrics::{self, Completed, ErrorClass};
 use pipeline::record::Record;
@@ -94,6 +95,7 @@ impl<'a> Publisher<'a> {
         for made in streams.publish(&empty.collect::<Vec<_>>()).await? {
             made.context("make a stream")?;
         }
+        crash::point("dispatcher.streams_made");
         context.health.dependency("redis", true);
         let Some(bounds) = bounds else { return Ok(None) };
         let window = match context.config.dispatcher.window {
@@ -128,6 +130,7 @@ impl<'a> Publisher<'a> {
                 Some((from, page)) if from == after => page.await??,
                 Some(_) | None => self.read(after).await??,
             };
+            crash::point("dispatcher.page_read");
             let end = page.last().map_or(self.bounds.last, |row| row.target);
             let to = if page.len() < self.page_size() { self.bounds.last } else { end };
             // The next page is read while this one is published.
@@ -135,6 +138,7 @@ impl<'a> Publisher<'a> {
                 ahead = Some((to, self.read(to)));
             }
             self.publish(&page, to).await?;
+            crash::point("dispatcher.published");
             self.mark(&page).await;
         }
         Ok(())
@@ -252,6 +256,7 @@ impl<'a> Publisher<'a> {
                 metrics::error(ErrorClass::Mysql);
                 tracing::warn!(promotion = %promotion.id, %error, "cannot mark targets as published");
             }
+            crash::point("dispatcher.marked");
             drop(turn);
         });
     }

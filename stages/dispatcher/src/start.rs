@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use pipeline::config::DispatcherConfig;
+use pipeline::crash;
 use pipeline::domain::{Partition, Promotion, PromotionId, PromotionStatus};
 use pipeline::store::{Foreign, PollScope, Started, Store, StoreError};
 use pipeline::streams::Streams;
@@ -42,6 +43,7 @@ impl Starter {
             }
             match self.store.start(promotion.id).await? {
                 Started::Yes => {
+                    crash::point("dispatcher.started");
                     tracing::info!(promotion = %promotion.id, targets = promotion.total_count, "promotion started");
                     places -= 1;
                 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pipeline::charging::{Active, Charging, Delivered};
 use pipeline::config::Config;
+use pipeline::crash;
 use pipeline::domain::retry::Backoff;
 use pipeline::domain::{EntryId, Partition, Promotion, TargetId};
 use pipeline::keys;
@@ -143,7 +144,9 @@ async fn take(
     let least_idle = due.iter().map(|entry| entry.idle_ms).min().unwrap_or(0);
     let ids: Vec<EntryId> = due.iter().map(|entry| entry.id).collect();
     let deliveries_of: HashMap<EntryId, u64> = due.iter().map(|entry| (entry.id, entry.deliveries)).collect();
+    crash::point("retrier.listed");
     let taken = streams.take(partition, me, &ids, Duration::from_millis(least_idle)).await?;
+    crash::point("retrier.taken");
     let abandoned = consumer != keys::RETRY && consumer != keys::HELD;
     let taken: Vec<Delivered> = taken
         .into_iter()

@@ -1,5 +1,6 @@
 //! The end of a promotion: proved by MySQL, written everywhere, and cleaned up behind.
 
+use pipeline::crash;
 use pipeline::domain::{Partition, Promotion};
 use pipeline::metrics::{self, Completed};
 use pipeline::store::PollScope;
@@ -15,6 +16,7 @@ const LEFTOVERS: chrono::TimeDelta = chrono::TimeDelta::days(1);
 /// made good by the next sweep.
 pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
     let Some(proof) = tools.store.complete(promotion).await? else { return Ok(()) };
+    crash::point("summarizer.completed");
     let counts = proof.counts();
     tracing::info!(
         promotion = %promotion.id,
@@ -31,8 +33,10 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
         .streams
         .write_summary(promotion.summary, promotion.total_count, counts, None, Some(config.summary_ttl))
         .await?;
+    crash::point("summarizer.ended_hash_written");
     let partitions: Vec<Partition> = promotion.partitions().collect();
     tools.streams.remove_partitions(&partitions, config.dead_ttl).await?;
+    crash::point("summarizer.keys_removed");
     held.release().await?;
     Ok(())
 }

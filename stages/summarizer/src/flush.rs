@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pipeline::crash;
 use pipeline::domain::{Counts, Partition, Promotion};
 use pipeline::metrics::{self, Completed};
 use pipeline::streams::PartitionState;
@@ -20,6 +21,7 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     let partitions: Vec<Partition> = promotion.partitions().collect();
     let states = tools.streams.partition_states(&partitions).await?;
     tools.context.health.dependency("redis", true);
+    crash::point("summarizer.counted");
     let sum: Counts = states.iter().map(|state| state.counts).sum();
     let counts = if refilling(tools, seen, promotion, &partitions, &states, sum).await? {
         // A stream that went back is being filled again: its counts are too low until it is where it was, and
@@ -46,8 +48,12 @@ async fn write(
     last_completed_at: Option<&str>,
 ) -> anyhow::Result<()> {
     tools.store.flush(promotion.id, counts).await?;
+    crash::point("summarizer.row_flushed");
     match tools.streams.write_summary(promotion.summary, promotion.total_count, counts, last_completed_at, None).await {
-        Ok(()) => metrics::completed(Completed::Flushed, 1),
+        Ok(()) => {
+            crash::point("summarizer.hash_written");
+            metrics::completed(Completed::Flushed, 1);
+        }
         // A full Redis refuses the hash; the summary row goes on alone.
         Err(error) if error.is_oom() => tracing::warn!(%error, "Redis is full; the public summary is written later"),
         Err(error) => return Err(error.into()),

@@ -4,6 +4,7 @@
 //! than any work in flight explains, its stream must hold exactly the targets that MySQL says are published
 //! and not final; where it does not, the partition is rebuilt from MySQL.
 
+use pipeline::crash;
 use pipeline::domain::{Partition, Promotion, TargetId};
 use pipeline::metrics::{self, RebuildReason};
 use pipeline::rebuild::{RebuildOutcome, rebuild};
@@ -41,8 +42,10 @@ async fn sweep(tools: &Tools, seen: &mut Seen, promotion: &Promotion, partition:
     }
     if let Some(reason) = difference(tools, promotion, partition, &state, counted).await? {
         tracing::warn!(%partition, reason = reason.label(), "a partition differs from the database; rebuilding it");
+        crash::point("summarizer.differs");
         match rebuild(&tools.store, &tools.streams, promotion, partition).await? {
             RebuildOutcome::Done { entries, .. } => {
+                crash::point("summarizer.rebuilt");
                 metrics::stream_rebuilt(reason);
                 tracing::info!(%partition, entries, "partition rebuilt");
             }

@@ -80,7 +80,9 @@ impl Store {
             .bind(promotion.0)
             .execute(&mut *transaction)
             .await?;
+        crate::crash::point("loader.before_seal");
         transaction.commit().await?;
+        crate::crash::point("loader.sealed");
         Ok(Sealed::Yes)
     }
 }
