@@ -7,7 +7,8 @@ use super::LoadProgress;
 use crate::domain::ids::partition_key;
 use crate::domain::{Amount, CustomerUid, PromotionId, Shape};
 
-/// Rows a statement. Of 500 to 8,000, measured: from 1,000 on the rate is flat.
+/// Rows a statement. Measured with 500 to 8,000, and against VALUES with 1,000 and 2,000 rows: 11 to 13 µs a row each
+/// time, so the server's own work decides; fewer statements leave more of the processor to it.
 const STATEMENT_ROWS: usize = 2_000;
 /// Bytes a statement, well below the smallest usual `max_allowed_packet` of 16 MiB.
 const STATEMENT_BYTES: usize = 4 << 20;

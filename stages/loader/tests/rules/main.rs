@@ -4,6 +4,7 @@
 mod files;
 mod killed;
 mod repeated;
+mod speed;
 mod together;
 mod whole;
 mod world;
