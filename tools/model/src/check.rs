@@ -14,10 +14,10 @@ use crate::streams::{HELD, index};
 pub fn broken(state: &State, scope: &Scope) -> Option<&'static str> {
     let row = state.db.row;
     let status = row.map(|row| row.status);
-    // The one exception that is stated to users.
-    let excepted = state.intent_lost && !scope.cancel;
-    // Nothing can fence a key whose first use nobody remembers, once `money` has forgotten it too.
+    // Nothing can fence a key whose first use nobody remembers, once `money` may have forgotten it too.
     let forgotten = state.first_use_lost && state.now > 0;
+    // The one exception that is stated to users.
+    let excepted = forgotten || (state.intent_lost && !scope.cancel);
     if state.money.paid > 1 && !forgotten {
         return Some("a target is paid twice");
     }
@@ -122,4 +122,3 @@ pub fn done(state: &State, scope: &Scope) -> bool {
         }
     }
 }
-

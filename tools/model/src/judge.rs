@@ -132,7 +132,9 @@ impl Judge {
         let exhausted = self.is(Mutant::ExhaustedMeansFailed) && self.used_up(row, false);
         let unresolved = matches!(
             next,
-            Next::Send(Request::Cancel) | Next::Hold | Next::Write(Write { effect: Effect::Unknown(_) | Effect::GiveUp, .. })
+            Next::Send(Request::Cancel)
+                | Next::Hold
+                | Next::Write(Write { effect: Effect::Unknown(_) | Effect::GiveUp, .. })
         );
         match next {
             _ if exhausted && unresolved => write(Effect::Failed, resent),

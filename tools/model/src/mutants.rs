@@ -5,18 +5,18 @@ use std::fmt;
 use crate::explore::{Report, Search, explore};
 use crate::model::Model;
 use crate::mutant::Mutant;
-use crate::scope::Scope;
-use crate::scopes::{
-    aged, cancel_only, full, lookup_only, neither, requeued, stopped, unpayable, with_codes,
-};
+use crate::scope::{Faults, Scope};
+use crate::scopes::{aged, cancel_only, full, lookup_only, neither, requeued, stopped, unpayable, with_codes};
 
 /// What taking the rule away must show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expected {
     /// A counterexample in this scope.
     Caught(Scope),
-    /// Nothing in these scopes: another rule holds what this one holds. Which, and why it is kept.
+    /// Nothing, with ordinary faults: another rule holds what this one holds. Which, and why it is kept.
     Redundant(&'static str),
+    /// Nothing, where keys grow old: the same.
+    RedundantFence(&'static str),
 }
 
 /// A mutant's exploration.
@@ -36,7 +36,9 @@ impl Outcome {
         let caught = self.reports.iter().any(|report| report.counterexample.is_some());
         match self.expected {
             Expected::Caught(_) => caught,
-            Expected::Redundant(_) => !caught && self.reports.iter().all(|report| report.complete),
+            Expected::Redundant(_) | Expected::RedundantFence(_) => {
+                !caught && self.reports.iter().all(|report| report.complete)
+            }
         }
     }
 }
@@ -50,7 +52,9 @@ impl fmt::Display for Outcome {
             (Some((found, scope)), _) => {
                 write!(f, "{name:<28} {states:>9} states  {:>2} steps  {} ({scope})", found.steps.len(), found.rule)
             }
-            (None, Expected::Redundant(why)) => write!(f, "{name:<28} {states:>9} states  redundant: {why}"),
+            (None, Expected::Redundant(why) | Expected::RedundantFence(why)) => {
+                write!(f, "{name:<28} {states:>9} states  redundant: {why}")
+            }
             (None, Expected::Caught(_)) => write!(f, "{name:<28} {states:>9} states  NOT CAUGHT"),
         }
     }
@@ -61,7 +65,10 @@ pub fn try_mutant(mutant: Mutant) -> Outcome {
     let expected = expected(mutant);
     let scopes = match expected {
         Expected::Caught(scope) => vec![scope],
-        Expected::Redundant(_) => everything(),
+        Expected::Redundant(_) => ordinary(),
+        Expected::RedundantFence(_) => {
+            vec![aged("retention; cancel", cancel_only(2)), aged("retention; neither", neither(2))]
+        }
     };
     let mut reports: Vec<Report> = Vec::new();
     for scope in scopes {
@@ -77,16 +84,12 @@ pub fn try_mutant(mutant: Mutant) -> Outcome {
 const MOST_STATES: usize = 4_000_000;
 
 /// The scopes in which a redundant rule must not be missed.
-fn everything() -> Vec<Scope> {
+fn ordinary() -> Vec<Scope> {
     vec![
         full(2),
-        lookup_only(2),
-        cancel_only(2),
         neither(2),
         stopped("stop", neither(1)),
         requeued("requeue", neither(1)),
-        aged("retention", full(1)),
-        aged("retention; neither", neither(1)),
         with_codes("codes", full(1)),
         Scope { name: "two of each", ..full(1).stages(2, 2, 2) },
         Scope { name: "two of each; neither", ..neither(1).stages(2, 2, 2) },
@@ -95,7 +98,7 @@ fn everything() -> Vec<Scope> {
 
 /// Where each rule shows.
 fn expected(mutant: Mutant) -> Expected {
-    use Expected::{Caught, Redundant};
+    use Expected::{Caught, Redundant, RedundantFence};
     match mutant {
         Mutant::NoIntent
         | Mutant::RetrierLeavesPendingAlone
@@ -104,6 +107,7 @@ fn expected(mutant: Mutant) -> Expected {
         | Mutant::ExhaustedMeansFailed
         | Mutant::FreshKeyPerAttempt
         | Mutant::NoSweep
+        | Mutant::NoDrain
         | Mutant::DispatcherLooksAway => Caught(full(1)),
         Mutant::GroupAtDollar | Mutant::AckBeforeOutcome | Mutant::CounterFromMemory => Caught(full(0)),
         Mutant::AnyRefusalIsFinal => Caught(with_codes("codes", full(1))),
@@ -124,14 +128,13 @@ fn expected(mutant: Mutant) -> Expected {
         Mutant::ForgetfulRowDecides => Caught(neither(2)),
         Mutant::NoRetentionFence => Caught(aged("retention", neither(2))),
         Mutant::OldDecisionIsSent => Caught(aged("retention", full(2))),
-        Mutant::CancelAfterExpiryProves => Caught(aged("retention", cancel_only(2))),
-        Mutant::RetryingIsNotFenced | Mutant::OutcomeLeavesNoFirstUse => {
-            Caught(aged("retention, stop", stopped("", full(3))))
+        Mutant::OutcomeLeavesNoFirstUse => {
+            let few = Faults { redis: false, tamper: false, freeze: false, ..Faults::all(3) };
+            let scope = Scope { faults: few, payers: 1, ..neither(3) };
+            Caught(aged("retention, stop; neither", stopped("", scope)))
         }
-        Mutant::FirstChargeIsNotFenced => Caught(aged("retention", neither(3))),
-        Mutant::GiveUpAfterExpiry => Caught(aged("retention", cancel_only(2))),
+        Mutant::RetryingIsNotFenced => Caught(aged("retention; cancel", cancel_only(2))),
         Mutant::RequeueWithoutProof => Caught(requeued("requeue", lookup_only(2))),
-        Mutant::RequeueKeepsKey => Caught(requeued("requeue", full(0))),
         Mutant::PayerLeavesPendingAlone => {
             Redundant("the payer parks what it did not make, and the retrier's intent marks it before it calls")
         }
@@ -141,7 +144,12 @@ fn expected(mutant: Mutant) -> Expected {
         Mutant::ParkWithoutOwner => {
             Redundant("an entry taken from its owner is claimed again; it costs a repeated look-up, never a payment")
         }
-        Mutant::NoDrain => Redundant("the retrier claims what a dead owner holds; draining only saves the wait"),
+        Mutant::RequeueKeepsKey => {
+            Redundant("a dead key repeats its answer: the requeue is in vain, but nobody is paid by it")
+        }
+        Mutant::CancelAfterExpiryProves => RedundantFence("no cancel is sent once the key has outlived its fence"),
+        Mutant::GiveUpAfterExpiry => RedundantFence("no charge is sent, so none is turned away, after the fence"),
+        Mutant::FirstChargeIsNotFenced => RedundantFence("the fence is asked again when the request is sent"),
         Mutant::IntentNotInTheRowIsIgnored => {
             Redundant("the outcome counts only under the token of its own attempt; kept, for a call without an intent")
         }

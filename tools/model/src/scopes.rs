@@ -87,7 +87,7 @@ pub fn normal() -> Vec<Scope> {
 /// Some minutes and up to 3 GB.
 pub fn large() -> Vec<Scope> {
     let late_deletes = Scope { late_deletes: true, ..requeued("requeue, keys deleted late", full(1)) };
-    let processes = Faults::processes(2);
+    let processes = Faults::processes(3);
     vec![
         lookup_only(3),
         cancel_only(3),
@@ -105,7 +105,7 @@ pub fn large() -> Vec<Scope> {
         with_codes("codes; neither", neither(3)),
         unpayable("unpayable", full(3)),
         named("two dispatchers", full(3).stages(2, 1, 1)),
-        Scope { faults: Faults::processes(4), ..named("stages and network fail", full(4)) },
-        Scope { faults: Faults::processes(3), ..named("two of each, stages fail", full(3).stages(2, 2, 2)) },
+        Scope { faults: Faults::processes(7), ..named("stages and network fail", full(7)) },
+        Scope { faults: Faults::processes(5), ..named("two of each, stages fail", full(3).stages(2, 2, 2)) },
     ]
 }

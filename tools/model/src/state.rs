@@ -13,8 +13,9 @@ use crate::streams::Redis;
 /// Payers are workers 0 and 1, retriers 2 and 3.
 pub const WORKERS: usize = 4;
 
-/// What a worker does with a delivered entry, step by step. A crash may come before each.
+/// What a worker does with a delivered entry (`seq`: second part of its id), step by step. A crash may come before each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub enum Task {
     /// Nothing.
     Idle,
@@ -85,6 +86,7 @@ pub struct Snapshot {
 
 /// Where the operator's requeue is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub enum Requeue {
     /// Not begun, or done.
     None,
@@ -310,8 +312,15 @@ impl State {
             }
             Requeue::Committed => to.put(2, 2),
         }
-        let flags =
-            [self.deleting, self.intent_lost, self.first_use_lost, self.commit_lost, self.tampered, self.requeued, self.nonsense];
+        let flags = [
+            self.deleting,
+            self.intent_lost,
+            self.first_use_lost,
+            self.commit_lost,
+            self.tampered,
+            self.requeued,
+            self.nonsense,
+        ];
         flags.into_iter().for_each(|flag| to.flag(flag));
         to.put(self.now, 2);
         to.put(self.left.faults, 3);
@@ -333,15 +342,15 @@ impl State {
         let dispatchers = std::array::from_fn(|_| {
             [Dispatcher::Behind, Dispatcher::Publishing, Dispatcher::Comparing][usize::from(from.get(2))]
         });
-        let rebuilds = std::array::from_fn(|_| {
-            from.flag().then(|| Snapshot { last: from.get(3), counter: get_counter(from) })
-        });
+        let rebuilds =
+            std::array::from_fn(|_| from.flag().then(|| Snapshot { last: from.get(3), counter: get_counter(from) }));
         let requeue = match from.get(2) {
             0 => Requeue::None,
             1 => Requeue::Proved { generation: from.get(2), next_key: from.flag() },
             _ => Requeue::Committed,
         };
-        let [deleting, intent_lost, first_use_lost, commit_lost, tampered, requeued, nonsense] = std::array::from_fn(|_| from.flag());
+        let [deleting, intent_lost, first_use_lost, commit_lost, tampered, requeued, nonsense] =
+            std::array::from_fn(|_| from.flag());
         let now = from.get(2);
         let left = Left { faults: from.get(3), stops: from.get(1), requeues: from.get(1) };
         Self {

@@ -124,11 +124,7 @@ impl Steps<'_> {
 
     /// What a decision makes of a task.
     fn follow(&self, next: Next, seq: u8, row: Row, resent: bool) -> Task {
-        let called = Called {
-            generation: row.generation,
-            first_sent_at: row.first_sent_at,
-            may_have_executed: resent,
-        };
+        let called = Called { generation: row.generation, first_sent_at: row.first_sent_at, may_have_executed: resent };
         match next {
             Next::Settle(counter) => Task::Settling { seq, counter },
             Next::Park => Task::Parking { seq, held: false },
@@ -205,6 +201,11 @@ impl Steps<'_> {
             }
             _ => Task::Written { seq },
         };
+        let no_first_use = self.from.db.row.is_none_or(|row| row.first_sent_at.is_none());
+        if db != self.from.db && no_first_use && called.first_sent_at.is_some() {
+            // The worker remembers what MySQL has lost, and its outcome says so.
+            state.first_use_lost = false;
+        }
         let what = match write.effect {
             Effect::Paid => "writes PAID",
             Effect::Failed => "writes FAILED",
