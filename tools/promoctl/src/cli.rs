@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// See everything, stop anything, check every invariant.
@@ -186,8 +186,8 @@ pub(crate) struct ChangeArgs {
 }
 
 #[derive(Args, Debug)]
-#[group(id = "which", required = true, multiple = false, args = ["promotion", "kind"])]
-#[group(id = "found", required = true, multiple = false, args = ["paid", "not_paid"])]
+#[command(group(ArgGroup::new("which").required(true).args(["promotion", "kind"])))]
+#[command(group(ArgGroup::new("found").required(true).args(["paid", "not_paid"])))]
 pub(crate) struct ResolveArgs {
     /// Target
     pub(crate) target: i64,

@@ -34,13 +34,15 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let needs = Needs { redis: needs_redis(&cli.command), money: false, pin: false };
-    let session = match Session::configure(&cli.common, needs) {
-        Ok(session) => session,
-        Err(code) => return code,
-    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
+    };
+    // The pools start tasks of their own.
+    let _inside = runtime.enter();
+    let session = match Session::configure(&cli.common, needs) {
+        Ok(session) => session,
+        Err(code) => return code,
     };
     match runtime.block_on(run(session, cli.command)) {
         Ok(ended) => ended.into(),

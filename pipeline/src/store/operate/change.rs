@@ -5,6 +5,7 @@ use sqlx::MySqlConnection;
 use super::{OperatorAct, cut, write_act};
 use crate::domain::{PromotionId, PromotionStatus};
 use crate::store::promotions::move_status;
+use crate::store::sql::text;
 use crate::store::{Store, StoreError};
 
 /// What became of a change that an operator asked for.
@@ -128,13 +129,13 @@ impl Store {
 
 /// Locks a promotion's row first, as completion does, and reads what decides about changes.
 pub(super) async fn lock(connection: &mut MySqlConnection, id: PromotionId) -> Result<Option<Locked>, StoreError> {
-    let status: Option<String> =
-        sqlx::query_scalar("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ? FOR UPDATE")
-            .bind(id.0)
-            .fetch_optional(&mut *connection)
-            .await?;
-    let Some(status) = status else { return Ok(None) };
-    let status = PromotionStatus::from_code(&status)
+    let row = sqlx::query("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ? FOR UPDATE")
+        .bind(id.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let status = text(&row, 0)?;
+    let status = PromotionStatus::from_code(status)
         .ok_or_else(|| StoreError::Data(format!("promotion_status is {status:?}, which this product does not know")))?;
     let started: Option<i64> = sqlx::query_scalar(
         "SELECT promotion_id FROM campaign_promotion_summary WHERE promotion_id = ? AND started_at IS NOT NULL",

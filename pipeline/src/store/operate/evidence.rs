@@ -7,7 +7,7 @@ use super::super::json;
 use crate::domain::result::AttemptToken;
 use crate::domain::target::Unpayable;
 use crate::domain::{Amount, CustomerUid, ProcessStatus, Promotion, ResultRow, TargetId};
-use crate::store::sql::fill;
+use crate::store::sql::{fill, maybe_text};
 use crate::store::{Bounds, Store, StoreError};
 
 /// A target and its result, as far as invariants speak of them.
@@ -167,19 +167,19 @@ fn evidence(row: &MySqlRow) -> Result<Evidence, StoreError> {
         Ok(u32::try_from(count).unwrap_or(0))
     };
     let flag = |at: usize| row.try_get::<i64, _>(at).or_else(|_| row.try_get::<i32, _>(at).map(i64::from));
-    let status: Option<&str> = row.try_get(4)?;
+    let status: Option<&str> = row.try_get_unchecked(4)?;
     let status = status.map(|code| {
         ProcessStatus::from_code(code)
             .ok_or_else(|| StoreError::Data(format!("process_status is {code:?}, which this product does not know")))
     });
-    let code: Option<&str> = row.try_get(11)?;
+    let code: Option<&str> = row.try_get_unchecked(11)?;
     Ok(Evidence {
         target: TargetId(row.try_get(0)?),
         customer: CustomerUid(row.try_get(1)?),
         partition: u32::try_from(row.try_get::<i32, _>(2)?).unwrap_or(u32::MAX),
         cents: row.try_get(3)?,
         status: status.transpose()?,
-        transaction_key: row.try_get(5)?,
+        transaction_key: maybe_text(row, 5)?,
         retry_count: count(6)?,
         requeues: count(7)?,
         generation: count(8)?,

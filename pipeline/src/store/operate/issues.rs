@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
 use crate::domain::{Amount, CustomerUid, ProcessStatus, Promotion, PromotionId, TargetId, Waits};
-use crate::store::sql::fill;
+use crate::store::sql::{fill, maybe_text, text};
 use crate::store::{Store, StoreError};
 
 /// Targets that are not paid and have the same trouble.
@@ -113,9 +113,9 @@ impl Store {
 
 fn issue(row: &MySqlRow) -> Result<IssueGroup, StoreError> {
     Ok(IssueGroup {
-        status: status(row.try_get(0)?)?,
-        waits: waits(row.try_get(1)?),
-        code: row.try_get(2)?,
+        status: status(text(row, 0)?)?,
+        waits: waits(maybe_text(row, 1)?),
+        code: maybe_text(row, 2)?,
         targets: row.try_get::<i64, _>(3)?.unsigned_abs(),
         amount: Amount::from_row(row.try_get::<Decimal, _>(4)?),
         oldest: row.try_get(5)?,
@@ -134,9 +134,9 @@ pub(super) fn waiting(row: &MySqlRow) -> Result<Waiting, StoreError> {
         partition: u32::try_from(row.try_get::<i32, _>(2)?).unwrap_or(0),
         customer: CustomerUid(row.try_get(3)?),
         amount: row.try_get::<Option<Decimal>, _>(4)?.map(Amount::from_row),
-        status: row.try_get::<Option<String>, _>(5)?.map(status).transpose()?,
-        waits: waits(row.try_get(6)?),
-        code: row.try_get(7)?,
+        status: maybe_text(row, 5)?.as_deref().map(status).transpose()?,
+        waits: waits(maybe_text(row, 6)?),
+        code: maybe_text(row, 7)?,
         generation: count(8)?,
         retry_count: count(9)?,
         first_sent_at: row.try_get(10)?,
@@ -144,8 +144,8 @@ pub(super) fn waiting(row: &MySqlRow) -> Result<Waiting, StoreError> {
     })
 }
 
-fn status(code: String) -> Result<ProcessStatus, StoreError> {
-    ProcessStatus::from_code(&code)
+fn status(code: &str) -> Result<ProcessStatus, StoreError> {
+    ProcessStatus::from_code(code)
         .ok_or_else(|| StoreError::Data(format!("process_status is {code:?}, which this product does not know")))
 }
 

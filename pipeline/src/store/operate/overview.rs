@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
 use crate::domain::{Amount, Counts, PromotionId, PromotionStatus};
+use crate::store::sql::{maybe_text, text};
 use crate::store::{Store, StoreError};
 
 /// A promotion and its summary as they stand in their rows.
@@ -84,13 +85,13 @@ impl Store {
 }
 
 fn overview(row: &MySqlRow) -> Result<Overview, StoreError> {
-    let status: String = row.try_get(3)?;
+    let status = text(row, 3)?;
     let count = |at: usize| row.try_get::<i32, _>(at).map(|count| u64::try_from(count).unwrap_or(0));
     Ok(Overview {
         id: PromotionId(row.try_get(0)?),
-        campaign_code: row.try_get(1)?,
-        kind: row.try_get(2)?,
-        status: PromotionStatus::from_code(&status).ok_or_else(|| {
+        campaign_code: text(row, 1)?.to_owned(),
+        kind: text(row, 2)?.to_owned(),
+        status: PromotionStatus::from_code(status).ok_or_else(|| {
             StoreError::Data(format!("promotion_status is {status:?}, which this product does not know"))
         })?,
         total_count: count(4)?,
@@ -99,7 +100,7 @@ fn overview(row: &MySqlRow) -> Result<Overview, StoreError> {
         reservation_at: row.try_get(7)?,
         reservation_priority: row.try_get(8)?,
         default_amount: row.try_get::<Option<Decimal>, _>(9)?.map(Amount::from_row),
-        created_by: row.try_get(10)?,
+        created_by: maybe_text(row, 10)?,
         created_at: row.try_get(11)?,
         counts: Counts {
             published: signed(row, 12)?,
@@ -110,7 +111,7 @@ fn overview(row: &MySqlRow) -> Result<Overview, StoreError> {
         started_at: row.try_get(16)?,
         completed_at: row.try_get(17)?,
         stopped_at: row.try_get(18)?,
-        stopped_memo: row.try_get(19)?,
+        stopped_memo: maybe_text(row, 19)?,
     })
 }
 

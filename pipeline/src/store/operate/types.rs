@@ -5,7 +5,7 @@ use sqlx::{Connection, Executor, MySqlConnection, Row};
 
 use super::{OperatorAct, cut, write_act};
 use crate::domain::PayoutType;
-use crate::store::sql::fill;
+use crate::store::sql::{fill, maybe_text, text};
 use crate::store::{Store, StoreError};
 
 /// A row of `payout_types`.
@@ -44,9 +44,9 @@ impl Store {
             .await?;
         let line = |row: &sqlx::mysql::MySqlRow| {
             Ok(TypeLine {
-                code: row.try_get(0)?,
-                charge_path: row.try_get(1)?,
-                created_by: row.try_get(2)?,
+                code: text(row, 0)?.to_owned(),
+                charge_path: text(row, 1)?.to_owned(),
+                created_by: maybe_text(row, 2)?,
                 created_at: row.try_get(3)?,
             })
         };
@@ -83,12 +83,12 @@ impl Store {
         kind: &PayoutType,
         act: &OperatorAct,
     ) -> Result<AddedType, StoreError> {
-        let path: Option<String> = sqlx::query_scalar("SELECT charge_path FROM payout_types WHERE code = ?")
+        let row = sqlx::query("SELECT charge_path FROM payout_types WHERE code = ?")
             .bind(&kind.code)
             .fetch_optional(&mut *connection)
             .await?;
-        if let Some(path) = path {
-            return Ok(AddedType::Exists(path));
+        if let Some(row) = row {
+            return Ok(AddedType::Exists(text(&row, 0)?.to_owned()));
         }
         make_table(connection, kind, &PayoutType::point().targets, &kind.targets).await?;
         make_table(connection, kind, &PayoutType::point().results, &kind.results).await?;
