@@ -46,7 +46,7 @@ impl Ledger {
         *hit = hit.replace(from, to);
     }
 
-    fn remove(&self, part: &str) {
+    pub(crate) fn remove(&self, part: &str) {
         self.lines.lock().unwrap().retain(|line| !line.contains(part));
     }
 

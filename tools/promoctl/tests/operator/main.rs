@@ -1,5 +1,7 @@
 //! The rules of `promoctl`, held against real servers: each test has a database and a Redis of its own.
 
+#![allow(clippy::unwrap_used, reason = "clippy does not see that what stands beside the tests is part of them")]
+
 mod audit;
 mod audit_scale;
 mod changes;
