@@ -138,7 +138,7 @@ pub(crate) struct Consent {
 
 #[derive(Args, Debug)]
 pub(crate) struct TypeAddArgs {
-    /// Code, [A-Z][A-Z0-9_]{0,19}; becomes part of table names
+    /// Code: a capital letter, then at most 19 capitals, digits or underscores; becomes part of table names
     pub(crate) code: String,
     /// Path of the charge at money, behind the base URL
     #[arg(long, value_name = "PATH")]
