@@ -1,0 +1,23 @@
+//! Campaigns from their first row to their last.
+
+use acceptance::{Plan, World};
+
+use crate::LONG;
+
+#[test]
+fn a_campaign_is_paid_exactly_once_and_adds_up() {
+    let world = World::build().money(&["--fail-before", "0.02", "--refuse", "0.01", "--lose", "0.01"]).start();
+    let points = world.write(&Plan::points("SPRING", 2000));
+    let vouchers = world.write(&Plan::vouchers("SUMMER", 1000).partitions(3));
+    let _stages = world.run(2);
+    for campaign in [&points, &vouchers] {
+        world.completed(campaign, LONG);
+        let books = world.books(campaign);
+        books.assert_closed();
+        assert_eq!(books.rows.len(), campaign.targets as usize);
+        let refused = books.with(Some("FAILED"));
+        assert_eq!(refused.len(), books.ledger.count("declined"), "{:?}", books.overview());
+        assert!(refused.iter().all(|row| row.error_code.as_deref() == Some("CUSTOMER_NOT_ELIGIBLE")));
+    }
+    assert_eq!(world.money.stat("/charge/outcomes/key_reused"), 0);
+}

@@ -1,0 +1,193 @@
+//! Processes and servers that die in the middle: nothing is lost, nothing is paid twice.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use acceptance::{Build, Campaign, Plan, World, millis, secs, until};
+use servers::RedisOptions;
+
+use crate::LONG;
+
+/// Targets of the run in which everything dies; `ACCEPTANCE_TARGETS=200000` with `--release` is the whole of it.
+const TARGETS: u32 = 6_000;
+
+/// Slow enough to be interrupted: two payers make some thousand payouts a second.
+fn slow() -> Build {
+    World::build().money(&["--latency-ms", "10", "--jitter-ms", "20"]).set("PAYOUT_DISPATCHER_WINDOW", "400")
+}
+
+#[test]
+fn a_payer_that_was_killed_and_restarted_under_its_name_pays_on() {
+    let world = slow().start();
+    let campaign = world.write(&Plan::points("SPRING", 3000));
+    let stages = world.run(2);
+    for at in [500, 1000, 1500] {
+        world.paid(at, LONG);
+        stages.payers[0].kill_and_restart();
+    }
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn what_a_dead_payer_held_is_taken_over_by_the_retrier() {
+    let world = slow().start();
+    let campaign = world.write(&Plan::vouchers("SPRING", 2000));
+    let stages = world.run(2);
+    world.paid(500, LONG);
+    stages.payers[1].kill();
+    let left = world.cache.held(&campaign).get("payer-2").copied().unwrap_or(0);
+    assert!(left > 0, "it was killed while it held nothing");
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    let taken = stages.retrier.metric("payout_retries_total", "reason=\"abandoned\"");
+    assert!(taken >= left as f64 / 2.0, "the retrier took {taken} of {left}");
+}
+
+#[test]
+fn dispatcher_retrier_and_summarizer_may_die_at_any_time() {
+    let world = slow().money(&["--fail-before", "0.1", "--lose", "0.05"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 3000));
+    let stages = world.run(2);
+    for (at, stage) in [
+        (300, &stages.dispatcher),
+        (600, &stages.retrier),
+        (900, &stages.summarizer),
+        (1200, &stages.dispatcher),
+        (1800, &stages.retrier),
+        (2400, &stages.summarizer),
+    ] {
+        world.paid(at, LONG);
+        stage.kill_and_restart();
+    }
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn a_redis_that_was_killed_costs_time_and_no_payment() {
+    let world = slow().own_redis(RedisOptions::default()).start();
+    let campaign = world.write(&Plan::points("SPRING", 3000));
+    let _stages = world.run(2);
+    for at in [600, 1800] {
+        world.paid(at, LONG);
+        world.redis().kill9().unwrap();
+        world.redis().restart().unwrap();
+    }
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn a_database_that_was_killed_costs_time_and_no_payment() {
+    let world = slow().own_mysql().start();
+    let campaign = world.write(&Plan::vouchers("SPRING", 3000));
+    let _stages = world.run(2);
+    for at in [600, 1800] {
+        world.paid(at, LONG);
+        world.mysql().kill9().unwrap();
+        world.mysql().restart().unwrap();
+    }
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn a_redis_that_was_emptied_is_filled_again_and_public_counts_never_fall() {
+    let world = slow().own_redis(RedisOptions::default()).start();
+    let campaign = world.write(&Plan::points("SPRING", 3000));
+    let stages = world.run(2);
+    world.paid(300, LONG);
+    let falls = watching_the_public_hash(&world, &campaign, || {
+        for at in [1000, 2000] {
+            world.paid(at, LONG);
+            world.cache.run::<()>(&["FLUSHALL"]);
+            if at == 2000 {
+                // What it has seen dies with it; the summary row still knows.
+                stages.summarizer.kill_and_restart();
+            }
+        }
+        world.completed(&campaign, LONG);
+    });
+    world.books(&campaign).assert_paid_and_closed();
+    assert!(falls.is_empty(), "{falls:?}");
+}
+
+/// Reads the public hash again and again while `act` runs; gives each fall of what it says is settled.
+fn watching_the_public_hash(world: &World, campaign: &Campaign, act: impl FnOnce()) -> Vec<(i64, i64)> {
+    let summary = until("it was started", LONG, || world.summary_id(campaign));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let (mut highest, mut falls) = (0, Vec::new());
+            while !over.load(Ordering::Relaxed) {
+                let hash = world.cache.public(summary);
+                let settled: i64 = ["success_count", "retry_success_count", "fail_count"]
+                    .iter()
+                    .map(|name| hash.get(*name).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0))
+                    .sum();
+                // Right after FLUSHALL there is no hash at all: that is not a figure.
+                if !hash.is_empty() && settled < highest {
+                    falls.push((highest, settled));
+                }
+                highest = highest.max(settled);
+                std::thread::sleep(millis(2));
+            }
+            falls
+        });
+        // However `act` ends, the watcher must end too, or a failed test would hang.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
+        over.store(true, Ordering::Relaxed);
+        let falls = watcher.join().expect("the watcher reads on");
+        if let Err(panic) = ended {
+            std::panic::resume_unwind(panic);
+        }
+        falls
+    })
+}
+
+/// What the product is for. With 200,000 targets and the binaries that are shipped:
+/// `ACCEPTANCE_TARGETS=200000 cargo test --release -p acceptance everything_dies_once`.
+#[test]
+fn everything_dies_once_and_every_target_is_paid_exactly_once() {
+    let targets: u32 = std::env::var("ACCEPTANCE_TARGETS").map_or(TARGETS, |text| text.parse().expect("a number"));
+    let bound = secs(90 + u64::from(targets) / 500);
+    let world = World::build()
+        .own_redis(RedisOptions::default())
+        .own_mysql()
+        .money(&["--latency-ms", "10", "--fail-before", "0.02", "--refuse", "0.005", "--lose", "0.002"])
+        .set("PAYOUT_DISPATCHER_MAX_ACTIVE", "2")
+        .set("PAYOUT_DISPATCHER_WINDOW", &(targets / 16).to_string())
+        .start();
+    let campaigns =
+        [world.write(&Plan::points("SPRING", targets / 2)), world.write(&Plan::vouchers("SUMMER", targets / 2))];
+    let stages = world.run(2);
+    let acts: [(&str, &dyn Fn()); 7] = [
+        ("payer", &|| stages.payers[0].kill_and_restart()),
+        ("retrier", &|| stages.retrier.kill_and_restart()),
+        ("dispatcher", &|| stages.dispatcher.kill_and_restart()),
+        ("Redis", &|| {
+            world.redis().kill9().unwrap();
+            world.redis().restart().unwrap();
+        }),
+        ("summarizer", &|| stages.summarizer.kill_and_restart()),
+        ("MySQL", &|| {
+            world.mysql().kill9().unwrap();
+            world.mysql().restart().unwrap();
+        }),
+        ("FLUSHALL", &|| world.cache.run::<()>(&["FLUSHALL"])),
+    ];
+    for (number, (what, act)) in (1..).zip(acts) {
+        world.paid(u64::from(targets) * number / 9, bound);
+        let running = campaigns.iter().any(|campaign| world.status(campaign).as_deref() == Some("IN_PROGRESS"));
+        assert!(running, "all was paid before it was the turn of {what}");
+        act();
+    }
+    for campaign in &campaigns {
+        world.completed(campaign, bound);
+        let books = world.books(campaign);
+        books.assert_closed();
+        assert!(
+            books.with(Some("FAILED")).iter().all(|row| { books.ledger.is_closed(&campaign.key(row.customer, 1)) })
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! The rules of the product, each held by whole runs of the real stages.
+
+mod campaigns;
+mod crashes;
+mod operators;
+mod unknown;
+
+/// What most tests may take, at worst, on a machine that does other things as well.
+const LONG: std::time::Duration = std::time::Duration::from_secs(90);

@@ -1,0 +1,185 @@
+//! Outcomes that nobody knows: looked up, sent again under the same key, cancelled, and in the end left to a
+//! person. Never FAILED without proof.
+
+use std::collections::HashMap;
+
+use acceptance::{Build, Plan, Visit, World, until};
+use serde_json::json;
+
+use crate::LONG;
+
+/// A money that fails all the time must not open the breaker: attempts are to run out.
+fn patient() -> Build {
+    World::build().set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000").set("PAYOUT_RETRY_MAX_ATTEMPTS", "3")
+}
+
+/// Requests of each key, in the order of their arrival.
+fn by_key(world: &World) -> HashMap<String, Vec<Visit>> {
+    let mut keys: HashMap<String, Vec<Visit>> = HashMap::new();
+    for visit in world.money.journal() {
+        keys.entry(visit.key.clone()).or_default().push(visit);
+    }
+    keys.values_mut().for_each(|visits| visits.sort_by_key(|visit| visit.at_us));
+    keys
+}
+
+#[test]
+fn a_lost_answer_is_looked_up_before_it_is_paid_again() {
+    let world = World::build().money(&["--lose", "0.1", "--fail-before", "0.05"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 1000));
+    let _stages = world.run(2);
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    let lost = world.money.stat("/charge/faults/lose");
+    assert!(lost > 50, "{lost} answers were lost");
+    assert_eq!(world.money.stat("/charge/outcomes/replayed"), 0, "what was paid was sent again");
+    for (key, visits) in by_key(&world) {
+        for pair in visits.windows(2).filter(|pair| pair[1].kind == "charge") {
+            assert_eq!(pair[0].kind, "lookup", "{key}: {visits:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_look_up_a_lost_answer_is_sent_again_under_the_same_key() {
+    let world = World::build().money(&["--lose", "0.1", "--no-lookup"]).set("PAYOUT_MONEY_LOOKUP", "false").start();
+    let campaign = world.write(&Plan::points("SPRING", 1000));
+    let _stages = world.run(2);
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    assert!(world.money.stat("/charge/outcomes/replayed") > 50);
+    assert_eq!(world.money.stat("/lookup/total"), 0);
+}
+
+#[test]
+fn without_a_cancel_a_lost_answer_is_found_as_well() {
+    let world = World::build().money(&["--lose", "0.1", "--no-cancel"]).set("PAYOUT_MONEY_CANCEL", "false").start();
+    let campaign = world.write(&Plan::vouchers("SPRING", 1000));
+    let _stages = world.run(2);
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    assert_eq!(world.money.stat("/cancel/total"), 0);
+}
+
+#[test]
+fn without_a_cancel_attempts_that_run_out_wait_for_a_person_and_are_never_failed() {
+    let world = patient().money(&["--fail-before", "1", "--no-cancel"]).set("PAYOUT_MONEY_CANCEL", "false").start();
+    let campaign = world.write(&Plan::points("SPRING", 300));
+    let _stages = world.run(2);
+    until("all entries are held for a person", LONG, || {
+        (world.cache.held(&campaign).get("held") == Some(&300)).then_some(())
+    });
+    let books = world.books(&campaign);
+    books.assert_exactly_once();
+    assert_eq!(books.with(Some("PENDING")).len(), 300, "{:?}", books.overview());
+    assert!(books.rows.iter().all(|row| row.waits_for.as_deref() == Some("UNKNOWN_OUTCOME")), "{:?}", books.overview());
+    assert_eq!(world.status(&campaign).as_deref(), Some("IN_PROGRESS"));
+    // A person finds out that one was paid after all and that the others were not.
+    world.money.heal();
+    let id = campaign.id.to_string();
+    for row in &books.rows[..2] {
+        let target = row.id.to_string();
+        let args = ["resolve", &target, "--promotion", &id, "--not-paid", "--reason", "asked the bank", "--yes"];
+        world.promoctl(&args).ok().unwrap();
+    }
+    until("two are settled", LONG, || (world.cache.counts(&campaign).fail == 2).then_some(()));
+    world.books(&campaign).assert_exactly_once();
+}
+
+#[test]
+fn with_a_cancel_attempts_that_run_out_become_failed_only_when_the_key_is_burnt() {
+    let world = patient().money(&["--fail-before", "1"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 300));
+    let _stages = world.run(2);
+    world.completed(&campaign, LONG);
+    let books = world.books(&campaign);
+    books.assert_closed();
+    assert_eq!(books.with(Some("FAILED")).len(), 300, "{:?}", books.overview());
+    assert!(books.rows.iter().all(|row| books.ledger.is_closed(&campaign.key(row.customer, 1))));
+    assert_eq!(world.money.stat("/cancel/outcomes/cancelled"), 300);
+}
+
+#[test]
+fn a_cancel_without_an_answer_fails_nobody() {
+    let world = patient().money(&["--fail-before", "1", "--on", "charge,cancel"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 300));
+    let _stages = world.run(1);
+    until("everybody's cancel was tried", LONG, || (world.money.stat("/cancel/total") > 900).then_some(()));
+    let books = world.books(&campaign);
+    books.assert_exactly_once();
+    assert_eq!(books.with(Some("PENDING")).len(), 300, "{:?}", books.overview());
+    world.money.heal();
+    world.completed(&campaign, LONG);
+    let books = world.books(&campaign);
+    books.assert_closed();
+    assert_eq!(books.with(Some("FAILED")).len(), books.ledger.count("cancelled"), "{:?}", books.overview());
+}
+
+#[test]
+fn a_request_that_executes_late_is_never_both_paid_and_failed() {
+    let world = patient().money(&["--late", "0.5", "--late-ms", "600"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 1000));
+    let _stages = world.run(2);
+    world.completed(&campaign, LONG);
+    // The last of them is still on its way when the promotion is completed.
+    std::thread::sleep(acceptance::millis(1000));
+    world.books(&campaign).assert_closed();
+    assert!(world.money.stat("/late_stopped") > 0, "no late request met a burnt or used key");
+}
+
+#[test]
+fn attempts_that_never_reached_execution_may_fail_without_a_cancel() {
+    let world = patient().money(&["--too-many", "1", "--no-cancel"]).set("PAYOUT_MONEY_CANCEL", "false").start();
+    let campaign = world.write(&Plan::points("SPRING", 300));
+    let _stages = world.run(2);
+    world.completed(&campaign, LONG);
+    let books = world.books(&campaign);
+    books.assert_closed();
+    assert_eq!(books.with(Some("FAILED")).len(), 300, "{:?}", books.overview());
+    assert_eq!(world.money.stat("/cancel/total"), 0);
+    assert_eq!(books.ledger.count("paid"), 0);
+}
+
+#[test]
+fn one_unknown_attempt_among_rejected_ones_keeps_a_row_from_failing_without_a_cancel() {
+    // Half of the requests are lost before execution, the others rejected: rows with a lost one among their
+    // attempts must wait, the others may fail.
+    let world = patient()
+        .money(&["--too-many", "0.5", "--reset", "0.5", "--no-cancel"])
+        .set("PAYOUT_MONEY_CANCEL", "false")
+        .start();
+    let campaign = world.write(&Plan::points("SPRING", 300));
+    let _stages = world.run(2);
+    until("every row is failed or waits", LONG, || {
+        let (held, counts) = (world.cache.held(&campaign), world.cache.counts(&campaign));
+        (held.get("held").unwrap_or(&0) + counts.fail == 300).then_some(())
+    });
+    let books = world.books(&campaign);
+    books.assert_exactly_once();
+    let resets: HashMap<String, bool> = by_key(&world)
+        .into_iter()
+        .map(|(key, visits)| (key, visits.iter().any(|visit| visit.fault == "reset")))
+        .collect();
+    for row in &books.rows {
+        let unknown = resets[&campaign.key(row.customer, 1)];
+        let expected = if unknown { "PENDING" } else { "FAILED" };
+        assert_eq!(row.status.as_deref(), Some(expected), "{row:?}");
+    }
+    assert!(!books.with(Some("FAILED")).is_empty() && !books.with(Some("PENDING")).is_empty());
+}
+
+#[test]
+fn every_broken_answer_of_a_payment_ends_in_the_one_payment() {
+    let world = World::build().start();
+    world.money.faults(json!({
+        "fail_after": 0.05, "hang_after": 0.03, "hang_ms": 2000, "garbage": 0.05, "truncate": 0.05, "oversize": 0.02,
+        "drip": 0.02, "drip_ms": 50, "unavailable": 0.03, "too_many": 0.03, "reset": 0.03, "hang_before": 0.03,
+        "on": ["charge", "lookup", "cancel"]
+    }));
+    let campaign = world.write(&Plan::vouchers("SPRING", 600));
+    let _stages = world.run(2);
+    until("most are paid", LONG, || (world.money.paid() >= 550).then_some(()));
+    world.money.heal();
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_closed();
+}
