@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that a developer runs on this project, in one place.
 
+mod bench;
 mod demo;
 mod down;
 mod http;
@@ -31,6 +32,8 @@ enum Command {
     Test,
     /// Pays a real campaign with all stages, faults and a killed payer, and compares every row with the ledger
     Demo(demo::Options),
+    /// Measures the pipeline against the bare loop, each stage against its ceiling, latency and idle cost
+    Bench(bench::Options),
     /// Ends what a demo left running
     Down,
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Install => install::run(),
         Command::Test => test::run(),
         Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Down => down::run(),
     };
     match outcome {
