@@ -32,6 +32,12 @@ const NEEDS: &[Need] = &[
         purpose: "private MariaDB instances for tests and the demo",
         services: &["mariadb"],
     },
+    Need {
+        package: "prometheus",
+        programs: &["promtool"],
+        purpose: "promtool, which checks and tests the alerts",
+        services: &["prometheus"],
+    },
 ];
 
 /// Runs as root with the packages as `$1` and the services as `$2`. While it runs, a policy forbids packages to start

@@ -1,0 +1,49 @@
+//! Is the money service well, and do we use what it gives us?
+
+use super::Look::{Heat, Lines, Stack};
+use super::{Board, panel};
+
+pub(super) fn board() -> Board {
+    let about = "Is the money service well, and do we use what it gives us?";
+    outcomes(requests(Board::new("money", "Payout: money service", about)))
+}
+
+fn requests(board: Board) -> Board {
+    board
+        .row("Requests")
+        .with(panel(Stack, "Requests", "Of all replicas, look-ups and cancels included: compare with money.max_rps. At it, more payers do not help.", "reqps")
+            .query("sum by (kind) (rate(payout_money_requests_total{JOB}[$__rate_interval]))", "{{kind}}"))
+        .with(panel(Stack, "What answers proved", "Nearly all should be paid. unknown costs a look-up each; fault and key_reused stop the promotion.", "reqps")
+            .query("sum by (verdict) (rate(payout_money_requests_total{JOB}[$__rate_interval]))", "{{verdict}}"))
+        .with(panel(Lines, "Breaker", "0 closed, 1 half open, 2 open: as each replica sees it. Open: runbook MoneyBreakerOpen.", "short")
+            .query("max by (instance) (payout_money_breaker_state{JOB})", "{{instance}}")
+            .words(&[(0, "closed", "green"), (1, "half open", "orange"), (2, "open", "red")]))
+        .with(panel(Lines, "Answers take", "Near money.timeout they become unknown outcomes. Runbook MoneySlow.", "s")
+            .query("histogram_quantile(0.5, sum by (le, kind) (rate(payout_money_request_duration_seconds_bucket{JOB}[$__rate_interval])))", "{{kind}} p50")
+            .query("histogram_quantile(0.95, sum by (le, kind) (rate(payout_money_request_duration_seconds_bucket{JOB}[$__rate_interval])))", "{{kind}} p95")
+            .query("histogram_quantile(0.99, sum by (le, kind) (rate(payout_money_request_duration_seconds_bucket{JOB}[$__rate_interval])))", "{{kind}} p99")
+            .limit(2.5))
+        .with(panel(Heat, "Charges take", "A second band far above the first: some of money's servers are ill.", "s")
+            .query(r#"sum by (le) (increase(payout_money_request_duration_seconds_bucket{JOB, kind="charge"}[$__rate_interval]))"#, "{{le}}"))
+        .with(panel(Lines, "Wait for the limit", "How long a request waits for its slot. High at the limit, which is well; nothing where there is no limit.", "s")
+            .query("histogram_quantile(0.5, sum by (le) (rate(payout_money_limiter_wait_seconds_bucket{JOB}[$__rate_interval])))", "p50")
+            .query("histogram_quantile(0.99, sum by (le) (rate(payout_money_limiter_wait_seconds_bucket{JOB}[$__rate_interval])))", "p99"))
+}
+
+fn outcomes(board: Board) -> Board {
+    board
+        .row("Outcomes")
+        .with(panel(Stack, "Attempts", "Answers to charges. retryable ones were not executed, unknown ones may have been.", "ops")
+            .query("sum by (result) (rate(payout_attempts_total{JOB}[$__rate_interval]))", "{{result}}"))
+        .with(panel(Lines, "Turned away", "429, or no connection. Above a tenth: lower PAYOUT_MONEY_MAX_RPS. Runbook DownstreamThrottled.", "percentunit")
+            .query(r#"sum(rate(payout_money_requests_total{JOB, verdict="not_executed"}[5m])) / (sum(rate(payout_money_requests_total{JOB}[5m])) > 0)"#, "not executed")
+            .limit(0.1))
+        .with(panel(Lines, "Unknown", "Share of charges whose outcome was unknown. Lasting: money loses answers, or money.timeout is short.", "percentunit")
+            .query(r#"sum(rate(payout_money_requests_total{JOB, kind="charge", verdict="unknown"}[5m])) / (sum(rate(payout_money_requests_total{JOB, kind="charge"}[5m])) > 0)"#, "unknown"))
+        .with(panel(Lines, "Look-ups and cancels", "What was cleared up. not_seen means that the charge is sent again under the same key.", "reqps")
+            .query(r#"sum by (kind, verdict) (rate(payout_money_requests_total{JOB, kind=~"look_up|cancel"}[$__rate_interval])) > 0"#, "{{kind}} {{verdict}}"))
+        .with(panel(Lines, "Rejected as such", "Credentials, path or contract. Should be 0: runbook MoneyRejectsUs.", "short")
+            .query(r#"sum by (verdict) (increase(payout_money_requests_total{JOB, verdict=~"fault|key_reused|key_expired"}[$__rate_interval]))"#, "{{verdict}}"))
+        .with(panel(Lines, "Unlisted refusals", "Should be 0: each code must be known as final or not. Runbook RefusalCodeNotListed.", "short")
+            .query(r#"sum(increase(payout_money_requests_total{JOB, verdict="refusal_not_listed"}[$__rate_interval]))"#, "refusals"))
+}

@@ -1,0 +1,83 @@
+//! Which replica is slow, stuck or dead?
+
+use super::Look::{Heat, Lines, Stack};
+use super::{Board, panel};
+
+pub(super) fn board() -> Board {
+    let about = "Which replica is slow, stuck or dead? Choose a stage, then compare its replicas.";
+    let board = Board::new("stage", "Payout: stage and replica", about)
+        .variable("stage", "Stage", r#"label_values(payout_build_info{job=~"$job"}, stage)"#)
+        .variable("instance", "Replica", r#"label_values(payout_build_info{job=~"$job", stage=~"$stage"}, instance)"#);
+    process(time(work(board)))
+}
+
+fn work(board: Board) -> Board {
+    board
+        .row("Work")
+        .with(panel(Lines, "Taken in", "Replicas of a stage should be alike. One that takes nothing: see /readyz, and whether it has a consumer name of its own.", "ops")
+            .query("sum by (stage, instance) (rate(payout_stage_items_received_total{REPLICA}[$__rate_interval]))", "{{stage}} {{instance}}"))
+        .with(panel(Stack, "Let go", "By what became of it. Much parked: attempts fail; see the board of money.", "ops")
+            .query("sum by (stage, outcome) (rate(payout_stage_items_completed_total{REPLICA}[$__rate_interval]))", "{{stage}} {{outcome}}"))
+        .with(panel(Lines, "Since the last progress", "An idle stage shows its idleness. With work there, a line that rises is a replica that is stuck: runbook StageNotProgressing.", "s")
+            .query("time() - max by (stage, instance) (payout_stage_last_progress_timestamp_seconds{REPLICA})", "{{stage}} {{instance}}")
+            .limit(300.0))
+        .with(panel(Lines, "In flight", "At payer.in_flight a replica is full: money or MySQL is slow. Level while others move: it is frozen.", "short")
+            .query("sum by (stage, instance) (payout_stage_items_in_flight{REPLICA})", "{{stage}} {{instance}}"))
+        .with(panel(Lines, "Errors", "That the stage handled. Lasting ones: runbook StageErrors, and the log of the replica.", "ops")
+            .query("sum by (stage, class) (rate(payout_stage_errors_total{REPLICA}[$__rate_interval]))", "{{stage}} {{class}}"))
+        .with(panel(Lines, "Guards at work", "Deliveries that were not called, outcomes that came too late. Harmless; many mean frozen replicas or a short visibility timeout.", "ops")
+            .query("sum by (instance) (rate(payout_duplicate_attempts_blocked_total{PROCESS}[$__rate_interval]))", "{{instance}} duplicates")
+            .query("sum by (instance) (rate(payout_late_writes_refused_total{PROCESS}[$__rate_interval]))", "{{instance}} late"))
+}
+
+fn time(board: Board) -> Board {
+    board
+        .row("Time")
+        .with(panel(Lines, "Holding an entry", "From taking it to letting it go. Must stay well below retry.visibility_timeout.", "s")
+            .query("histogram_quantile(0.5, sum by (le, stage) (rate(payout_stage_process_duration_seconds_bucket{REPLICA}[$__rate_interval])))", "{{stage}} p50")
+            .query("histogram_quantile(0.95, sum by (le, stage) (rate(payout_stage_process_duration_seconds_bucket{REPLICA}[$__rate_interval])))", "{{stage}} p95")
+            .query("histogram_quantile(0.99, sum by (le, stage) (rate(payout_stage_process_duration_seconds_bucket{REPLICA}[$__rate_interval])))", "{{stage}} p99"))
+        .with(panel(Heat, "Holding an entry, all", "Two bands: some entries wait for something that others do not (a slow answer, the limit).", "s")
+            .query("sum by (le) (increase(payout_stage_process_duration_seconds_bucket{REPLICA}[$__rate_interval]))", "{{le}}"))
+        .with(panel(Lines, "From publishing to settling", "What a target waits in all. Mostly the window and the limit; retries make the tail.", "s")
+            .query("histogram_quantile(0.5, sum by (le, stage) (rate(payout_end_to_end_duration_seconds_bucket{REPLICA}[$__rate_interval])))", "{{stage}} p50")
+            .query("histogram_quantile(0.99, sum by (le, stage) (rate(payout_end_to_end_duration_seconds_bucket{REPLICA}[$__rate_interval])))", "{{stage}} p99"))
+        .with(panel(Lines, "Batch", "Small batches under load: entries come slower than they are paid, which is well.", "short")
+            .query("sum by (stage) (rate(payout_stage_batch_items_sum{REPLICA}[$__rate_interval])) / (sum by (stage) (rate(payout_stage_batch_items_count{REPLICA}[$__rate_interval])) > 0)", "{{stage}} mean"))
+        .with(panel(Lines, "Reaches its servers", "1 or 0. Zero for one replica: its network; for all: the server. Runbook DependencyAway.", "short")
+            .query("min by (instance, dependency) (payout_dependency_up{PROCESS})", "{{instance}} {{dependency}}"))
+}
+
+fn process(board: Board) -> Board {
+    board
+        .row("Process")
+        .with(
+            panel(Lines, "CPU", "Cores in use. At the container's limit: raise it, or start more replicas.", "short")
+                .query(
+                    "sum by (instance) (rate(process_cpu_seconds_total{PROCESS}[$__rate_interval]))",
+                    "{{instance}}",
+                ),
+        )
+        .with(
+            panel(
+                Lines,
+                "Memory",
+                "Level after the first minutes. Rising without end: report it, and restart the replica, which is safe.",
+                "bytes",
+            )
+            .query("max by (instance) (process_resident_memory_bytes{PROCESS})", "{{instance}}"),
+        )
+        .with(
+            panel(
+                Lines,
+                "File descriptors",
+                "Some per connection. At the limit of the process nothing can be opened any more.",
+                "short",
+            )
+            .query("max by (instance) (process_open_fds{PROCESS})", "{{instance}}"),
+        )
+        .with(
+            panel(Lines, "Version", "Two versions during a rollout, one after it.", "short")
+                .query("count by (stage, version) (payout_build_info{REPLICA})", "{{stage}} {{version}}"),
+        )
+}

@@ -1,0 +1,181 @@
+//! README and documents: what they name exists.
+
+use std::collections::BTreeSet;
+
+use pipeline::metrics::METRICS;
+
+use crate::support;
+
+const DOCUMENTS: [&str; 4] = ["README.md", "docs/metrics.md", "docs/runbooks.md", "CHANGELOG.md"];
+
+/// What stands between single backquotes, code blocks aside.
+fn quoted(text: &str) -> Vec<String> {
+    let prose: String = text.split("```").step_by(2).collect();
+    prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_metric_is_documented_once_and_no_other_is() {
+    let text = support::text("docs/metrics.md");
+    let rows: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let documented: BTreeSet<&str> = rows.iter().copied().collect();
+    assert_eq!(documented.len(), rows.len(), "one is documented twice");
+    let recorded = crate::alerts::recorded();
+    let known: BTreeSet<&str> =
+        METRICS.iter().map(|metric| metric.name).chain(recorded.iter().map(String::as_str)).collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn the_labels_of_every_metric_and_their_values_are_those_that_are_exported() {
+    let text = support::text("docs/metrics.md");
+    for line in text.lines().filter(|line| line.starts_with("| `payout_")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, name, kind, labels, tells, _] = cells[..] else { continue };
+        let name = name.trim_matches('`');
+        let series = crate::exposition::series();
+        let histogram = series.get(&format!("{name}_bucket"));
+        assert_eq!(kind == "histogram", histogram.is_some(), "{name}");
+        let found = histogram.or_else(|| series.get(name)).unwrap_or_else(|| panic!("{name} is not exported"));
+        let documented: BTreeSet<String> = quoted(labels).into_iter().collect();
+        let exported: BTreeSet<String> = found.keys().filter(|label| *label != "le").cloned().collect();
+        assert_eq!(documented, exported, "labels of {name}");
+        let values = quoted(tells);
+        for label in ["outcome", "class", "result", "reason", "resolved", "verdict", "kind", "state", "dependency"] {
+            for value in found.get(label).into_iter().flatten() {
+                assert!(values.contains(value), "{name}: {label} may be {value}, which is not told");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_variable_that_is_named_is_read() {
+    let known = pipeline::config::variables();
+    for document in DOCUMENTS {
+        for name in
+            quoted(&support::text(document)).iter().filter(|name| name.starts_with("PAYOUT_") && !name.contains('<'))
+        {
+            assert!(known.contains(name), "{document}: nothing reads {name}");
+        }
+    }
+}
+
+#[test]
+fn every_key_that_is_named_is_in_the_configuration() {
+    let defaults = support::defaults();
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    for document in DOCUMENTS {
+        for name in quoted(&support::text(document)) {
+            let Some((section, key)) = name.split_once('.').filter(|(section, key)| is_word(section) && is_word(key))
+            else {
+                continue;
+            };
+            let Some(keys) = defaults.get(section).and_then(toml::Value::as_table) else { continue };
+            assert!(keys.contains_key(key), "{document}: there is no {name}");
+        }
+    }
+}
+
+#[test]
+fn the_rule_over_timers_in_the_readme_is_the_one_that_is_checked() {
+    let text = support::text("README.md");
+    let sends = pipeline::config::SENDS_PER_DELIVERY;
+    assert!(text.contains(&format!("{sends} × money.timeout + store.write_time + money.limiter_wait")));
+}
+
+#[test]
+fn every_path_that_is_linked_or_mapped_exists() {
+    for document in DOCUMENTS {
+        let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for link in support::text(document).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            let there = link.starts_with("http") || support::path(folder).join(target).exists();
+            assert!(there, "{document}: {link}");
+        }
+    }
+    let readme = support::text("README.md");
+    let map = readme.split("## Map of the code").nth(1).and_then(|rest| rest.split("```").nth(1)).expect("the map");
+    let (mut folder, mut bases, mut mapped) = ("", Vec::new(), 0);
+    for line in map.lines().filter(|line| !line.trim().is_empty()) {
+        // A line that begins far to the right goes on with the text of the one above.
+        let goes_on = line.starts_with("          ");
+        let (names, tells) =
+            if goes_on { ("", line) } else { line.trim_start().split_once("  ").unwrap_or((line, "")) };
+        let names: Vec<&str> = names.split_whitespace().map(|name| name.trim_end_matches(',')).collect();
+        if !goes_on {
+            if !line.starts_with(' ') {
+                folder = "";
+            }
+            bases = names.iter().map(|name| format!("{folder}{name}")).collect();
+            if !line.starts_with(' ') {
+                folder = names.first().copied().unwrap_or_default();
+            }
+        }
+        for base in bases.iter().filter(|_| !goes_on) {
+            assert!(support::path(base).exists(), "the map shows {base}");
+            mapped += 1;
+        }
+        let files = tells
+            .split(|c: char| !(c.is_ascii_alphanumeric() || "_./".contains(c)))
+            .filter(|word| word.ends_with(".rs"));
+        for file in files {
+            let there = bases.iter().any(|base| {
+                let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+                [format!("{folder}/{file}"), format!("{folder}/src/{file}")]
+                    .iter()
+                    .any(|path| support::path(path).exists())
+            });
+            assert!(
+                there || support::path(&format!("pipeline/src/{file}")).exists(),
+                "the map speaks of {file} at {bases:?}"
+            );
+            mapped += 1;
+        }
+    }
+    assert!(mapped > 25, "{mapped} paths were looked at");
+}
+
+#[test]
+fn the_map_leaves_no_crate_out() {
+    let readme = support::text("README.md");
+    for folder in ["stages", "tools"] {
+        for entry in std::fs::read_dir(support::path(folder)).unwrap().flatten() {
+            if entry.path().join("Cargo.toml").exists() {
+                let name = format!("{folder}/{}/", entry.file_name().to_string_lossy());
+                assert!(readme.contains(&name), "the map of the README lacks {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_command_that_the_readme_names_is_one_that_promoctl_has() {
+    let cli = support::text("tools/promoctl/src/cli.rs");
+    let readme = support::text("README.md");
+    let commands = quoted(&readme).into_iter().filter_map(|quoted| quoted.strip_prefix("promoctl ").map(str::to_owned));
+    let mut count = 0;
+    for command in commands {
+        for word in command.split(' ').take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())) {
+            let variant = word[..1].to_ascii_uppercase() + &word[1..];
+            let there = cli.lines().any(|line| {
+                line.trim()
+                    .strip_prefix(variant.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with([',', '(', ' ', '{']))
+            });
+            assert!(there, "promoctl {command}: there is no {word}");
+        }
+        for flag in command.split(['[', ']', ' ']).filter_map(|word| word.strip_prefix("--")) {
+            let field = flag.replace('-', "_");
+            let there = cli.contains(&format!("{field}:")) || cli.contains(&format!("long = \"{flag}\""));
+            assert!(there, "promoctl {command}: there is no --{flag}");
+        }
+        count += 1;
+    }
+    assert!(count > 10, "{count} commands were looked at");
+}
+
+#[test]
+fn the_readme_stays_readable() {
+    assert!(support::text("README.md").lines().count() <= 350);
+}
