@@ -19,6 +19,7 @@ mod targets;
 
 use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Store {
     zone: Tz,
     types: Arc<RwLock<HashMap<String, Arc<TypeSql>>>>,
     pins: Option<Arc<PinCipher>>,
+    /// Bytes that the last receipt took in its row: the room that an intent leaves for the next.
+    room: Arc<AtomicU32>,
 }
 
 /// How to reach the tables.
@@ -98,7 +101,7 @@ impl Store {
             .connect_lazy_with(options);
         let types = PayoutType::built_in().into_iter().map(|kind| (kind.code.clone(), Arc::new(TypeSql::new(kind))));
         let types = Arc::new(RwLock::new(types.collect()));
-        Ok(Self { pool, zone, types, pins: settings.pins.map(Arc::new) })
+        Ok(Self { pool, zone, types, pins: settings.pins.map(Arc::new), room: Arc::default() })
     }
 
     /// Local time of the configured zone, as it stands in every DATETIME column.

@@ -1,5 +1,7 @@
 //! Intent and outcome: the two writes that every payout rests on.
 
+use std::sync::atomic::Ordering;
+
 use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
 use sqlx::mysql::MySqlRow;
@@ -77,12 +79,14 @@ impl Store {
             Claim::Again => &sql.retry_intent,
         };
         let now = self.now();
+        let room = self.room.load(Ordering::Relaxed);
         repeated(|| {
             sqlx::query(statement)
                 .bind(token.0.cast_signed())
                 .bind(now)
                 .bind(now)
                 .bind(now)
+                .bind(room)
                 .bind(&ids)
                 .bind(promotion.0)
                 .execute(&self.pool)
@@ -121,6 +125,9 @@ impl Store {
     ) -> Result<Vec<(TargetId, ResultRow)>, StoreError> {
         outcomes.sort_by_key(|outcome| outcome.target);
         let sql = self.sql_of(kind)?;
+        if let Some(receipt) = outcomes.iter().find_map(|outcome| outcome.receipt.as_ref()) {
+            self.room.store(bytes_in_row(receipt), Ordering::Relaxed);
+        }
         let (paid, other): (Vec<&Outcome>, Vec<&Outcome>) =
             outcomes.iter().partition(|outcome| is_plain_payment(outcome));
         let mut unproved = other;
@@ -206,6 +213,16 @@ impl Store {
             }
         }
     }
+}
+
+/// What a receipt adds to the length of its row.
+fn bytes_in_row(receipt: &Receipt) -> u32 {
+    const EXPIRY: usize = 5;
+    const SEALED: usize = 32;
+    let voucher = receipt.voucher_code.as_ref().map_or(0, String::len)
+        + receipt.voucher_pin.as_ref().map_or(0, |pin| pin.0.len() + SEALED)
+        + receipt.voucher_expiry_at.map_or(0, |_| EXPIRY);
+    u32::try_from(receipt.money_key.len() + voucher).unwrap_or(0).min(255)
 }
 
 fn local_text(at: NaiveDateTime) -> String {

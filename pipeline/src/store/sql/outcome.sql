@@ -14,6 +14,7 @@ FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', token BIGINT PATH '$[1
 ON DUPLICATE KEY UPDATE
   transaction_key = IF({guard} AND v.effect = 'PAID', v.money_key, {results}.transaction_key),
   {voucher_updates}
+  room = IF({guard} AND v.effect = 'PAID', NULL, {results}.room),
   error_code = IF({guard}, IF(v.effect = 'PAID', NULL, COALESCE(v.error_code, {results}.error_code)), {results}.error_code),
   error_message = IF({guard}, IF(v.effect = 'PAID', NULL, COALESCE(v.error_message, {results}.error_message)), {results}.error_message),
   waits_for = IF({guard},

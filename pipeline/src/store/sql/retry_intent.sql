@@ -1,8 +1,8 @@
 -- The retrier's intent: as the payer's, and a row that is known not to have been paid goes back to
 -- PENDING under our token, one attempt more (none more when its key was never sent). Assignments run from
 -- left to right, so process_status comes last.
-INSERT INTO {results} ({key}, promotion_id, process_status, attempt_token, first_sent_at, created_at, updated_at)
-SELECT t.{key}, t.promotion_id, 'PENDING', ?, ?, ?, ?
+INSERT INTO {results} ({key}, promotion_id, process_status, attempt_token, first_sent_at, created_at, updated_at, room)
+SELECT t.{key}, t.promotion_id, 'PENDING', ?, ?, ?, ?, REPEAT('-', ?)
 FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) j STRAIGHT_JOIN {targets} t ON t.{key} = j.id
 WHERE t.promotion_id = ?
 ON DUPLICATE KEY UPDATE
