@@ -4,7 +4,6 @@
 mod files;
 mod killed;
 mod repeated;
-mod speed;
 mod together;
 mod whole;
 mod world;
