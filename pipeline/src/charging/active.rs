@@ -1,6 +1,6 @@
 //! Which promotions run. Read from MySQL a few times a second, asked before every call.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::domain::{Promotion, PromotionId};
+use crate::domain::{Promotion, PromotionId, Shape};
 use crate::health::Health;
 use crate::metrics::{self, ErrorClass};
 use crate::shutdown::Shutdown;
@@ -47,15 +47,26 @@ pub struct Seen {
 }
 
 impl Active {
-    /// Starts the task that reads.
-    pub fn start(store: Store, poll: Duration, health: Health, shutdown: Shutdown) -> Self {
+    /// Starts the task that reads. A process that has no key for PINs leaves alone the promotions whose answers
+    /// may carry one: it could not record what was paid.
+    pub fn start(store: Store, poll: Duration, keeps_pins: bool, health: Health, shutdown: Shutdown) -> Self {
         let (sender, seen) = watch::channel(Arc::new(Seen::default()));
         tokio::spawn(async move {
+            let mut refused = HashSet::new();
             loop {
                 let pause = match store.promotions(PollScope::Running).await {
                     Ok(promotions) => {
                         health.dependency("mysql", true);
-                        let promotions: Vec<_> = promotions.into_iter().map(Arc::new).collect();
+                        let (payable, secret): (Vec<_>, Vec<_>) = promotions
+                            .into_iter()
+                            .partition(|promotion| keeps_pins || promotion.kind.shape == Shape::Point);
+                        for promotion in secret {
+                            if refused.insert(promotion.id) {
+                                tracing::error!(promotion = %promotion.id, kind = promotion.kind.code,
+                                    "this process has no PAYOUT_PIN_KEY_FILE and leaves the promotion alone");
+                            }
+                        }
+                        let promotions: Vec<_> = payable.into_iter().map(Arc::new).collect();
                         let pause = if promotions.is_empty() { IDLE_POLL.max(poll) } else { poll };
                         sender.send_replace(Arc::new(Seen { at: Some(Instant::now()), promotions }));
                         pause

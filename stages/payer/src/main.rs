@@ -27,7 +27,8 @@ async fn run(context: Context) -> anyhow::Result<()> {
     if !ready {
         return Ok(());
     }
-    let active = Active::start(store.clone(), config.payer.poll, context.health.clone(), context.shutdown.clone());
+    let (health, shutdown) = (context.health.clone(), context.shutdown.clone());
+    let active = Active::start(store.clone(), config.payer.poll, config.pin_key.is_some(), health, shutdown);
     let tools = Tools {
         store,
         streams: streams.clone(),
