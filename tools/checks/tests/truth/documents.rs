@@ -176,6 +176,34 @@ fn every_command_that_the_readme_names_is_one_that_promoctl_has() {
 }
 
 #[test]
+fn the_numbers_that_are_told_are_the_defaults() {
+    let (defaults, readme) = (support::defaults(), support::text("README.md"));
+    let number = |section: &str, key: &str| defaults[section][key].as_integer().unwrap();
+    let grouped = |number: i64| format!("{},{:03}", number / 1000, number % 1000);
+    let [kept, intents, outcomes] =
+        [("store", "connections"), ("payer", "intent_connections"), ("payer", "outcome_connections")]
+            .map(|(s, k)| number(s, k));
+    let sum = kept + intents + outcomes;
+    assert!(
+        readme.contains(&format!("at most {sum} connections to MySQL by default ({kept} + {intents} + {outcomes}:"))
+    );
+    assert!(support::text("compose.yaml").contains(&format!("A stage keeps {sum} connections at most")));
+    assert!(readme.contains(&format!("`money.concurrency` ({})", number("money", "concurrency"))));
+    assert!(readme.contains(&format!("`dispatcher.window`, {}", grouped(number("dispatcher", "window")))));
+    assert!(readme.contains(&format!("`payer.in_flight`, {} each", grouped(number("payer", "in_flight")))));
+    let config = support::load(support::STAGES[1].1, &paying()).unwrap();
+    let wait = config.limiter_wait().as_millis() / 100;
+    assert!(readme.contains(&format!("write time: {}.{} s", wait / 10, wait % 10)), "{:?}", config.limiter_wait());
+}
+
+/// What a payer needs beside the defaults.
+fn paying() -> std::collections::BTreeMap<String, String> {
+    let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let named = [of("DATABASE_URL_FILE", "-"), of("REDIS_URL_FILE", "-"), of("MONEY_TOKEN_FILE", "-")];
+    named.into_iter().chain([of("MONEY_URL", "http://money")]).collect()
+}
+
+#[test]
 fn the_readme_stays_readable() {
     assert!(support::text("README.md").lines().count() <= 350);
 }
