@@ -47,11 +47,19 @@ impl Cache {
         Self { client: redis::Client::open(url).expect("a URL"), connection: Mutex::new(None) }
     }
 
-    /// One command; an error while the server is away.
+    /// One command of texts; an error while the server is away.
     ///
     /// # Errors
     /// Any of the server's.
     pub fn ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
+        self.send(redis::cmd(command[0]).arg(&command[1..]))
+    }
+
+    /// Any command; an error while the server is away.
+    ///
+    /// # Errors
+    /// Any of the server's.
+    pub fn send<T: FromRedisValue>(&self, command: &redis::Cmd) -> RedisResult<T> {
         let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = match slot.as_mut() {
             Some(connection) => connection,
@@ -61,7 +69,7 @@ impl Cache {
                 slot.insert(connection)
             }
         };
-        let answer = redis::cmd(command[0]).arg(&command[1..]).query(connection);
+        let answer = command.query(connection);
         if answer.as_ref().is_err_and(|error: &redis::RedisError| error.is_io_error() || error.is_connection_dropped())
         {
             *slot = None;

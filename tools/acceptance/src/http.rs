@@ -32,11 +32,12 @@ pub(crate) fn send(method: &str, url: &str, body: &str) -> Result<Answer> {
     let mut stream = TcpStream::connect(authority).with_context(|| format!("connect to {authority}"))?;
     stream.set_read_timeout(Some(BOUND))?;
     stream.set_write_timeout(Some(BOUND))?;
-    write!(
-        stream,
+    // In one piece: an answer to half a request would meet the other half with a reset.
+    let request = format!(
         "{method} /{path} HTTP/1.0\r\nHost: {authority}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let text = String::from_utf8_lossy(&answer);

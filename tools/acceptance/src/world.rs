@@ -8,11 +8,11 @@ use std::time::Duration;
 use servers::{Finished, Fixture, Launch, MySql, MySqlOptions, Redis, RedisOptions};
 use tempfile::TempDir;
 
-use crate::{Books, Cache, Campaign, Money, Plan, Sql, Stage, Stages, until};
+use crate::{Books, Cache, Campaign, Kind, Money, Plan, Sql, Stage, Stages, pin, until};
 
 /// Small figures, so that what takes minutes in production takes a moment here. Each stands within the bounds that
 /// the stages check.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 16] = [
     ("PAYOUT_LOG_FORMAT", "text"),
     ("PAYOUT_MONEY_TIMEOUT", "500ms"),
     ("PAYOUT_MONEY_MAX_RPS", "0"),
@@ -22,6 +22,8 @@ const SETTINGS: [(&str, &str); 15] = [
     ("PAYOUT_RETRY_BACKOFF_BASE", "100ms"),
     ("PAYOUT_RETRY_BACKOFF_CAP", "1s"),
     ("PAYOUT_RETRY_TICK", "100ms"),
+    // Where many answers are lost on purpose, five attempts would run out by chance.
+    ("PAYOUT_RETRY_MAX_ATTEMPTS", "10"),
     ("PAYOUT_DISPATCHER_POLL", "100ms"),
     ("PAYOUT_PAYER_POLL", "100ms"),
     ("PAYOUT_PAYER_BLOCK", "200ms"),
@@ -30,8 +32,6 @@ const SETTINGS: [(&str, &str); 15] = [
     ("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "4s"),
 ];
 
-/// The key that encrypts PINs in tests.
-pub(crate) const PIN_KEY: &str = "00112233445566778899aabbccddeeff0123456789abcdeffedcba9876543210";
 const COMMAND_BOUND: Duration = Duration::from_secs(120);
 
 /// What a [`World`] is made of.
@@ -85,7 +85,7 @@ impl Build {
             None => fixture.fresh_database().expect("a database"),
         };
         let key_file = dir.path().join("pin.key");
-        fs::write(&key_file, PIN_KEY).expect("write the key");
+        fs::write(&key_file, pin::key_file()).expect("write the key");
         fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).expect("protect the key");
         let money = Money::start(dir.path(), &self.money);
         let world = World {
@@ -160,6 +160,17 @@ impl World {
         plan.write(&self.sql)
     }
 
+    /// A promotion that somebody else wrote: the loader.
+    pub fn find(&self, code: &str) -> Campaign {
+        let (id, kind, targets, partitions): (i64, String, i32, i32) = self.sql.row(&format!(
+            "SELECT promotion_id, CAST(promotion_type AS CHAR), total_count, partition_count FROM campaign_promotions \
+             WHERE campaign_code = '{code}'"
+        ));
+        let kind = if kind == Kind::Voucher.code() { Kind::Voucher } else { Kind::Point };
+        let (targets, partitions) = (targets.unsigned_abs(), partitions.unsigned_abs());
+        Campaign { id, code: code.to_owned(), kind, targets, partitions }
+    }
+
     /// How a stage is started here, under this name.
     pub fn launch(&self, stage: &str, name: &str) -> Launch {
         let launch = Launch::stage(stage, name, self.dir()).unwrap_or_else(|error| panic!("{error}"));
@@ -220,6 +231,21 @@ impl World {
             let gone = |key: String| self.cache.ask::<i64>(&["EXISTS", &key]).is_ok_and(|count| count == 0);
             streams.into_iter().all(gone).then_some(())
         });
+    }
+
+    /// Freezes a stage (SIGSTOP) at a moment when its name holds entries; gives how many.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub fn freeze_holding(&self, stage: &Stage, campaign: &Campaign) -> i64 {
+        until(&format!("{} holds something", stage.name()), Duration::from_secs(30), || {
+            stage.sigstop().unwrap_or_else(|error| panic!("{error}"));
+            let held = self.cache.held(campaign).get(stage.name()).copied().unwrap_or(0);
+            if held == 0 {
+                stage.sigcont().unwrap_or_else(|error| panic!("{error}"));
+            }
+            (held > 0).then_some(held)
+        })
     }
 
     /// Waits until so many payments stand in the ledger.

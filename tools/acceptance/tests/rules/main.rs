@@ -2,7 +2,13 @@
 
 mod campaigns;
 mod crashes;
+mod foreign;
+mod judge;
+mod limits;
 mod operators;
+mod outside;
+mod processes;
+mod secrets;
 mod unknown;
 
 /// What most tests may take, at worst, on a machine that does other things as well.

@@ -1,0 +1,122 @@
+//! The shared request limit, a money service that is away or rejects us, a full Redis.
+
+use acceptance::{Plan, World, secs, until};
+use serde_json::json;
+use servers::RedisOptions;
+
+use crate::LONG;
+
+#[test]
+fn all_replicas_together_keep_the_request_limit_and_use_it() {
+    const LIMIT: u64 = 200;
+    let world = World::build()
+        .money(&["--lose", "0.05"])
+        .set("PAYOUT_MONEY_MAX_RPS", "200")
+        // Long enough that whatever a payer takes gets its turn under the limit.
+        .set("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "12s")
+        .set("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "15s")
+        .start();
+    let campaign = world.write(&Plan::points("SPRING", 1600));
+    let _stages = world.run(2);
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    let rate = world.money.rate();
+    let highest = rate["max_in_one_second"].as_u64().unwrap();
+    assert!(highest <= LIMIT * 102 / 100, "{rate}");
+    assert!(world.money.stat("/lookup/total") > 40, "look-ups count as well");
+    // Used while there is enough to do: from the first second to where the last retries are waited for.
+    let mut times: Vec<u64> = world.money.journal().iter().map(|visit| visit.at_us).collect();
+    times.sort_unstable();
+    let (from, to) = (LIMIT as usize, times.len() * 85 / 100);
+    let per_second = (to - from) as f64 * 1e6 / (times[to] - times[from]) as f64;
+    assert!(per_second >= LIMIT as f64 * 0.95, "{per_second} requests a second of {LIMIT}");
+}
+
+#[test]
+fn a_money_that_rejects_us_fails_the_promotion_and_no_attempt_is_used_up() {
+    let world = World::build().money(&["--latency-ms", "10"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 1500));
+    let _stages = world.run(2);
+    world.paid(300, LONG);
+    world.money.faults(json!({"unauthorized": true}));
+    world.reaches(&campaign, "FAILED", LONG);
+    let memo = world.memo(&campaign);
+    assert!(memo.contains("401"), "{memo}");
+    let books = world.books(&campaign);
+    books.assert_exactly_once();
+    assert!(books.with(Some("FAILED")).is_empty(), "{:?}", books.overview());
+    world.money.heal();
+    let id = campaign.id.to_string();
+    world.promoctl(&["promotion", "resume", &id, "--reason", "a new token", "--yes"]).ok().unwrap();
+    world.completed(&campaign, LONG);
+    let books = world.books(&campaign);
+    books.assert_paid_and_closed();
+    assert_eq!(books.counts().retry_success, 0, "an attempt was used up");
+}
+
+#[test]
+fn a_money_that_is_away_for_a_while_costs_time_and_nothing_else() {
+    let world = World::build().money(&["--latency-ms", "10"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 1500));
+    let stages = world.run(2);
+    world.paid(300, LONG);
+    world.money.process().kill9().unwrap();
+    until("the breaker opens", secs(30), || {
+        (stages.payers[0].metric("payout_money_breaker_state", "") >= 2.0).then_some(())
+    });
+    // Longer than all attempts with all their backoffs would take.
+    std::thread::sleep(secs(4));
+    assert_eq!(world.status(&campaign).as_deref(), Some("IN_PROGRESS"));
+    world.money.restart();
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn a_money_that_hangs_up_on_everybody_for_a_while_loses_nobody() {
+    let world = World::build().money(&["--latency-ms", "10"]).start();
+    let campaign = world.write(&Plan::vouchers("SPRING", 1000));
+    let _stages = world.run(2);
+    world.paid(300, LONG);
+    world.money.faults(json!({"away": true}));
+    std::thread::sleep(secs(4));
+    world.books(&campaign).assert_exactly_once();
+    world.money.heal();
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn a_full_redis_drains_and_takes_the_rest_afterwards() {
+    const TARGETS: u32 = 12_000;
+    let world = World::build()
+        .own_redis(RedisOptions::default())
+        .money(&["--latency-ms", "5"])
+        .set("PAYOUT_DISPATCHER_PAGE", "500")
+        .start();
+    // Connections, scripts and buffers take their part before the room that is left is measured.
+    let first = world.write(&Plan::points("FIRST", 1000));
+    let stages = world.run(2);
+    world.completed(&first, LONG);
+    for payer in &stages.payers {
+        payer.sigstop().unwrap();
+    }
+    let memory: String = world.cache.run(&["INFO", "memory"]);
+    let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let limit: u64 = used.trim().parse::<u64>().unwrap() + 300_000;
+    world.cache.run::<()>(&["CONFIG", "SET", "maxmemory", &limit.to_string()]);
+    let campaign = world.write(&Plan::points("SPRING", TARGETS));
+    until("Redis refuses", secs(30), || {
+        let stats: String = world.cache.ask(&["INFO", "errorstats"]).ok()?;
+        stats.contains("errorstat_OOM").then_some(())
+    });
+    let published = world.cache.counts(&campaign).published;
+    assert!(0 < published && published < i64::from(TARGETS), "{published} fitted");
+    for payer in &stages.payers {
+        payer.sigcont().unwrap();
+    }
+    // The public hash may have to wait for room, the end does not.
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    assert!(stages.all().all(|stage| stage.is_running()));
+}

@@ -1,0 +1,123 @@
+//! What others do to our keys: strangers' entries, deleted and acknowledged entries, dropped consumers. The
+//! partition goes on, and the sweep heals.
+
+use acceptance::{Cache, Campaign, Plan, World, until};
+
+use crate::LONG;
+
+/// Targets of a partition, ascending.
+fn targets(world: &World, campaign: &Campaign, partition: u32) -> Vec<i64> {
+    let rows: Vec<(i64,)> = world.sql.rows(&format!(
+        "SELECT {id} FROM {} WHERE promotion_id = {} AND partition_key = {partition} ORDER BY 1",
+        campaign.targets_table(),
+        campaign.id,
+        id = campaign.id_column(),
+    ));
+    rows.into_iter().map(|(id,)| id).collect()
+}
+
+/// Waits until the dispatcher has published everything.
+fn published(world: &World, campaign: &Campaign) {
+    until("all is published", LONG, || {
+        (world.cache.counts(campaign).published == i64::from(campaign.targets)).then_some(())
+    });
+}
+
+#[test]
+fn garbage_for_a_target_is_quarantined_and_the_partition_goes_on() {
+    let world = World::plain();
+    let campaign = world.write(&Plan::points("SPRING", 600));
+    // Where the dispatcher will continue: behind the first target, whose entry says nothing.
+    let first = targets(&world, &campaign, 0)[0];
+    let stream = Cache::stream(&campaign, 0);
+    world.cache.run::<String>(&["XADD", &stream, &format!("{first}-0"), "d", "\x01 not a record"]);
+    let _stages = world.run(2);
+    until("all others are paid", LONG, || (world.money.paid() == 599).then_some(()));
+    until("it is held", LONG, || (world.cache.held(&campaign).get("held") == Some(&1)).then_some(()));
+    let books = world.books(&campaign);
+    books.assert_exactly_once();
+    let row = books.rows.iter().find(|row| row.id == first).unwrap();
+    let found = (row.status.as_deref(), row.waits_for.as_deref(), row.error_code.as_deref());
+    assert_eq!(found, (Some("PENDING"), Some("POISON"), Some("UNDECODABLE")));
+    // A person closes it, and the promotion ends.
+    let (target, id) = (first.to_string(), campaign.id.to_string());
+    let args = ["resolve", &target, "--promotion", &id, "--not-paid", "--reason", "never sent", "--yes"];
+    world.promoctl(&args).ok().unwrap();
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_closed();
+}
+
+#[test]
+fn entries_of_strangers_neither_stop_a_partition_nor_skip_a_target() {
+    let world = World::build().set("PAYOUT_DISPATCHER_WINDOW", "100").money(&["--latency-ms", "20"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 1200));
+    let _stages = world.run(2);
+    world.paid(200, LONG);
+    // Another program's entry, with a time as its id: far above any target's.
+    world.cache.run::<String>(&["XADD", &Cache::stream(&campaign, 0), "*", "d", "hello"]);
+    // A record of another promotion, without our field, empty, and of a later version.
+    let other = b"\x95\x01\xa5POINT\xcd\x27\x0f\xcd\x27\x0f\x00";
+    let key = Cache::stream(&campaign, 1);
+    let add = |field: &str, value: &[u8]| {
+        let mut command = redis::cmd("XADD");
+        command.arg(&key).arg("*").arg(field).arg(value);
+        world.cache.send::<String>(&command).unwrap()
+    };
+    add("d", other);
+    add("stranger", b"x");
+    add("d", b"");
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn entries_deleted_or_acknowledged_from_outside_are_brought_back_by_the_sweep() {
+    let world = World::plain();
+    let campaign = world.write(&Plan::points("SPRING", 1200));
+    let _first = world.run(0);
+    published(&world, &campaign);
+    let ghost = |partition: u32| {
+        let stream = Cache::stream(&campaign, partition);
+        let command = ["XREADGROUP", "GROUP", "payers", "ghost", "COUNT", "40", "STREAMS", &stream, ">"];
+        world.cache.run::<redis::Value>(&command);
+        (stream, world.cache.pending_ids(&campaign, partition, "ghost"))
+    };
+    // 0: entries that nobody was given are deleted.
+    let stream = Cache::stream(&campaign, 0);
+    for target in &targets(&world, &campaign, 0)[10..50] {
+        world.cache.run::<i64>(&["XDEL", &stream, &format!("{target}-0")]);
+    }
+    // 1: entries that somebody holds are acknowledged, and stay in the stream.
+    let (stream, ids) = ghost(1);
+    for id in &ids {
+        assert_eq!(world.cache.run::<i64>(&["XACK", &stream, "payers", id]), 1);
+    }
+    // 2: a consumer is deleted together with what it holds.
+    let (stream, ids) = ghost(2);
+    assert_eq!(world.cache.run::<usize>(&["XGROUP", "DELCONSUMER", &stream, "payers", "ghost"]), ids.len());
+    // 3: entries that somebody holds are deleted, and half of them acknowledged.
+    let (stream, ids) = ghost(3);
+    for (number, id) in ids.iter().enumerate() {
+        world.cache.run::<i64>(&["XDEL", &stream, id]);
+        if number % 2 == 0 {
+            world.cache.run::<i64>(&["XACK", &stream, "payers", id]);
+        }
+    }
+    let _payers = [world.stage("payer", "payer-1"), world.stage("payer", "payer-2")];
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn a_lost_group_wrong_counts_and_a_lost_stream_are_made_good() {
+    let world = World::build().money(&["--latency-ms", "20"]).set("PAYOUT_MONEY_CONCURRENCY", "8").start();
+    let campaign = world.write(&Plan::points("SPRING", 1500));
+    let _stages = world.run(2);
+    world.paid(200, LONG);
+    world.cache.run::<()>(&["XGROUP", "DESTROY", &Cache::stream(&campaign, 0), "payers"]);
+    world.cache.run::<i64>(&["DEL", &Cache::stream(&campaign, 1)]);
+    world.cache.run::<i64>(&["DEL", &Cache::counts_key(&campaign, 2)]);
+    world.cache.run::<i64>(&["HSET", &Cache::counts_key(&campaign, 3), "fail_count", "7"]);
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
