@@ -21,6 +21,7 @@ mod pacer;
 mod patience;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -72,10 +73,33 @@ struct Shared {
     pacer: Pacer,
     breaker: Breaker,
     in_flight: InFlight,
+    /// How long the entry that was sent last had been held by then.
+    last_wait_ms: AtomicU64,
     permits: Arc<Semaphore>,
+    /// Entries that may be in flight.
+    capacity: usize,
     intents: Semaphore,
     calls: async_channel::Sender<Item>,
     finished: tokio::sync::mpsc::Sender<Finished>,
+}
+
+/// What one process may hold: no more than it could send under the whole limit in a part of the time that an
+/// entry may wait for it.
+fn capacity(config: &Config) -> usize {
+    if config.money.max_rps == 0 {
+        return config.payer.in_flight;
+    }
+    let in_time = f64::from(config.money.max_rps) * config.limiter_wait().as_secs_f64() / f64::from(PART_OF_THE_WAIT);
+    (in_time as usize).clamp(config.money.concurrency.min(config.payer.in_flight), config.payer.in_flight)
+}
+
+/// An entry that waited this part of its time is the last one for a while.
+const PART_OF_THE_WAIT: u32 = 3;
+
+impl Shared {
+    fn patience_ms(&self) -> u64 {
+        u64::try_from((self.tools.config.limiter_wait() / PART_OF_THE_WAIT).as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Room for deliveries that have not been read yet.
@@ -103,16 +127,18 @@ impl Charging {
             max_attempts: config.retry.max_attempts,
             key_lifetime: config.money.key_retention.saturating_sub(config.money.key_retention_margin),
         };
-        let in_flight = config.payer.in_flight;
-        let (calls, queue) = async_channel::bounded(in_flight);
-        let (finished, outcomes) = tokio::sync::mpsc::channel(in_flight);
+        let capacity = capacity(&config);
+        let (calls, queue) = async_channel::bounded(capacity);
+        let (finished, outcomes) = tokio::sync::mpsc::channel(capacity);
         let shared = Arc::new(Shared {
             rules,
             active,
             pacer: Pacer::new(tools.streams.clone(), config.money.max_rps),
             breaker: Breaker::start(tools.streams.clone(), &config, &tools.consumer, tools.shutdown.clone()),
             in_flight: InFlight::default(),
-            permits: Arc::new(Semaphore::new(in_flight)),
+            permits: Arc::new(Semaphore::new(capacity)),
+            capacity,
+            last_wait_ms: AtomicU64::new(0),
             intents: Semaphore::new(config.payer.intent_connections),
             calls,
             finished,
@@ -139,7 +165,14 @@ impl Charging {
     /// How much new work may be taken at once: a batch; a single entry while the shared breaker is half open, to
     /// probe with; nothing while it is open.
     pub fn appetite(&self) -> usize {
-        self.shared.breaker.appetite(self.shared.tools.config.payer.batch)
+        let shared = &self.shared;
+        // Under the shared limit more than can be sent in time would only be given back unsent: while the queue is
+        // slow, nothing is added to it. Other replicas slow it too, so its pace is measured and not computed.
+        let slow = shared.last_wait_ms.load(Ordering::Relaxed) > shared.patience_ms();
+        if slow && !shared.calls.is_empty() {
+            return 0;
+        }
+        shared.breaker.appetite(shared.tools.config.payer.batch)
     }
 
     /// Takes a batch on, in a task of its own. What has no room in `room` is left pending, for the retrier.
@@ -152,7 +185,7 @@ impl Charging {
 
     /// Entries that are being worked on.
     pub fn in_flight(&self) -> usize {
-        self.shared.tools.config.payer.in_flight - self.shared.permits.available_permits()
+        self.shared.capacity - self.shared.permits.available_permits()
     }
 
     /// Whether this process is working on a target.
@@ -163,7 +196,7 @@ impl Charging {
     /// Waits until nothing is in flight, or the grace is over; tells how many entries were left. Those stay
     /// pending, and others pick them up.
     pub async fn drain(&self) -> usize {
-        let all = u32::try_from(self.shared.tools.config.payer.in_flight).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.shared.capacity).unwrap_or(u32::MAX);
         let left = self
             .shared
             .tools

@@ -11,7 +11,7 @@ use crate::money::{Money, Settings};
 use crate::shutdown::Shutdown;
 use crate::stage::Context;
 use crate::store::{PinCipher, Store, StoreSettings};
-use crate::streams::{Lease, Streams};
+use crate::streams::{Lease, Streams, Timeouts};
 
 /// Pause between two looks at a server that is away.
 const AWAY: Duration = Duration::from_millis(500);
@@ -29,6 +29,8 @@ pub fn store(config: &Config) -> anyhow::Result<Store> {
         zone: config.time_zone,
         connections,
         acquire_timeout: config.store.acquire_timeout,
+        lock_wait: config.store.lock_wait,
+        statement_timeout: config.store.statement_timeout,
         pins,
     })
     .context("DATABASE_URL")
@@ -39,7 +41,8 @@ pub fn store(config: &Config) -> anyhow::Result<Store> {
 /// # Errors
 /// When the URL is not one.
 pub fn streams(config: &Config) -> anyhow::Result<Streams> {
-    Streams::new(config.redis_url.expose()).context("REDIS_URL")
+    let timeouts = Timeouts { response: config.redis.response_timeout, connect: config.redis.connect_timeout };
+    Streams::with_timeouts(config.redis_url.expose(), timeouts).context("REDIS_URL")
 }
 
 /// The money service, as the configuration says. Connects to nothing yet.

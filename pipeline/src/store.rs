@@ -65,6 +65,10 @@ pub struct StoreSettings<'a> {
     pub connections: u32,
     /// How long a statement may wait for a free connection.
     pub acquire_timeout: Duration,
+    /// Longest wait for a row lock, whole seconds.
+    pub lock_wait: Duration,
+    /// Longest run of a statement.
+    pub statement_timeout: Duration,
     /// Encrypts voucher PINs; without it vouchers with a PIN cannot be recorded.
     pub pins: Option<PinCipher>,
 }
@@ -75,7 +79,8 @@ impl Store {
     /// # Errors
     /// When the URL is not one.
     pub fn new(settings: StoreSettings<'_>) -> Result<Self, StoreError> {
-        let zone = settings.zone;
+        let (zone, statement_timeout) = (settings.zone, settings.statement_timeout);
+        let lock_wait = settings.lock_wait.as_secs().max(1);
         // Zone names need tables that a fresh server lacks (error 1298), so the offset of now is set; a
         // connection lives half an hour at most, which bounds how long it can be wrong after a change.
         let offset = zone.offset_from_utc_datetime(&Utc::now().naive_utc()).fix().to_string();
@@ -91,10 +96,16 @@ impl Store {
             .idle_timeout(Duration::from_secs(10 * 60))
             // Each test would be a round trip before every statement; a dead connection shows itself.
             .test_before_acquire(false)
-            .after_connect(|connection, _| {
+            .after_connect(move |connection, _| {
                 Box::pin(async move {
                     connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
-                    connection.execute("SET SESSION innodb_lock_wait_timeout = 5").await?;
+                    connection.execute(&*format!("SET SESSION innodb_lock_wait_timeout = {lock_wait}")).await?;
+                    // MariaDB bounds every statement, in seconds; MySQL only reads, in milliseconds.
+                    let mariadb = format!("SET SESSION max_statement_time = {}", statement_timeout.as_secs());
+                    if connection.execute(&*mariadb).await.is_err() {
+                        let mysql = format!("SET SESSION max_execution_time = {}", statement_timeout.as_millis());
+                        connection.execute(&*mysql).await?;
+                    }
                     Ok(())
                 })
             })

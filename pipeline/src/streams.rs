@@ -36,6 +36,7 @@ pub use error::{Outage, ReadError, StreamsError};
 pub use facts::ServerFacts;
 pub use lease::Lease;
 pub use limiter::Slots;
+pub use link::Timeouts;
 pub use pending::{Consumer, PageRequest, PendingEntry};
 pub use publish::{Publish, Published};
 pub use reader::{Delivery, Reader};
@@ -57,7 +58,15 @@ impl Streams {
     /// # Errors
     /// [`StreamsError::Refused`] when the URL cannot be used. The message never repeats the URL: it may hold a password.
     pub fn new(url: &str) -> Result<Self, StreamsError> {
-        Ok(Self { link: Arc::new(link::Link::new(url)?) })
+        Self::with_timeouts(url, Timeouts::default())
+    }
+
+    /// The same with other timeouts.
+    ///
+    /// # Errors
+    /// As [`Streams::new`].
+    pub fn with_timeouts(url: &str, timeouts: Timeouts) -> Result<Self, StreamsError> {
+        Ok(Self { link: Arc::new(link::Link::new(url, timeouts)?) })
     }
 
     /// Asks whether Redis answers.
@@ -70,7 +79,7 @@ impl Streams {
 
     /// A reader with a connection of its own, which is made when it first reads.
     pub fn reader(&self) -> Reader {
-        Reader::new(self.link.client())
+        Reader::new(self.link.client(), self.link.timeouts().connect)
     }
 }
 

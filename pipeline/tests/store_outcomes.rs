@@ -29,6 +29,8 @@ async fn tables(kind: PayoutType, targets: i64) -> Tables {
         zone: chrono_tz::Asia::Seoul,
         connections: 4,
         acquire_timeout: Duration::from_secs(5),
+        lock_wait: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(60),
         pins: Some(pins),
     })
     .unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -64,6 +65,9 @@ async fn begin(
             continue;
         };
         let Some(permit) = room.split(1) else { break };
+        if let (Claim::First, Some(published_at_ms)) = (claim, published_at_ms) {
+            metrics::queue_waited(since(published_at_ms));
+        }
         entries.insert(target, (Entry::new(&delivered, target, published_at_ms, permit, held), bad));
     }
     if entries.is_empty() {
@@ -152,6 +156,12 @@ pub(super) async fn route(shared: &Arc<Shared>, mut item: Item, next: Next) {
         Next::Write(write) => Finished::write(item, write, None, None, None),
     };
     let _ = shared.finished.send(finished).await;
+}
+
+/// How long ago something was published; nothing, when the clocks of two hosts differ.
+fn since(published_at_ms: i64) -> Duration {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_millis(published_at_ms.max(0).unsigned_abs()))
 }
 
 /// Whether the deliveries of an entry, less those that its attempts explain, show that it crashes whoever

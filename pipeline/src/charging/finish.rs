@@ -13,7 +13,7 @@ use super::patience::Patience;
 use crate::crash;
 use crate::domain::outcome::Effect;
 use crate::domain::{Counter, EntryId, Partition, ProcessStatus, Promotion, PromotionId, ResultRow, TargetId};
-use crate::metrics::{self, Completed, DeadReason, ErrorClass, RetryReason};
+use crate::metrics::{self, Completed, DeadReason, ErrorClass, Resolved, RetryReason};
 use crate::record::{DeadLetter, VERSION};
 use crate::store::Outcome;
 use crate::streams::{Park, Parking, Settle};
@@ -87,7 +87,12 @@ async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outco
     }
     crash::point("charging.before_record");
     let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
+    let mut in_doubt = false;
     let rows = loop {
+        if in_doubt && !resolved(shared, promotion, &outcomes).await && patience.wait().await {
+            continue;
+        }
+        in_doubt = false;
         match shared.tools.store.record(&promotion.kind, promotion.id, &mut outcomes).await {
             Ok(rows) => break rows,
             Err(error) => {
@@ -96,6 +101,7 @@ async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outco
                 if !error.is_unavailable() || !patience.wait().await {
                     return;
                 }
+                in_doubt = true;
             }
         }
     };
@@ -107,6 +113,17 @@ async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outco
         tell(&outcome, &row);
         done.push(Done { fate: Fate::of(&row), item, row, code: outcome.code });
     }
+}
+
+/// Reads, on another connection, whether a write whose answer was lost had been committed. `false` while the
+/// database does not say. The write is repeated either way: it changes no row that it has changed before.
+async fn resolved(shared: &Shared, promotion: &Promotion, outcomes: &[Outcome]) -> bool {
+    let targets: Vec<TargetId> = outcomes.iter().map(|outcome| outcome.target).collect();
+    let Ok(rows) = shared.tools.store.results(&promotion.kind, &targets).await else { return false };
+    let unchanged = |row: &ResultRow| row.status == ProcessStatus::Pending && !row.may_have_executed;
+    let committed = !rows.iter().any(|(_, row)| unchanged(row));
+    metrics::commit_was_ambiguous(if committed { Resolved::Committed } else { Resolved::RolledBack });
+    true
 }
 
 fn tell(outcome: &Outcome, row: &ResultRow) {

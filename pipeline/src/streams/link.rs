@@ -11,11 +11,22 @@ use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, Pr
 use super::script::Call;
 use super::{Outage, StreamsError, reply};
 
-/// Longest wait for an answer. The longest script of ours takes some 10 ms; a server that fsyncs on a slow disk takes
-/// seconds. The library's own 500 ms would turn that into errors.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for one connection attempt.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timeouts {
+    /// For the answer to a command. The longest script of ours takes some 10 ms; a server that fsyncs on a slow disk
+    /// takes seconds. The library's own 500 ms would turn that into errors.
+    pub response: Duration,
+    /// For one connection attempt.
+    pub connect: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { response: Duration::from_secs(5), connect: Duration::from_secs(2) }
+    }
+}
+
 /// Attempts to connect again before a command fails: the stages have a backoff of their own, and an answer that Redis
 /// is away must not take the 9 s of the library's default.
 const RECONNECTS: usize = 1;
@@ -26,13 +37,14 @@ const POOL_SIZE: usize = 4;
 
 pub(super) struct Link {
     client: Client,
+    timeouts: Timeouts,
     pool: Pool,
     /// Which connection manager commands use now, with a number to tell it from its predecessors.
     current: Mutex<(u64, Option<ConnectionManager>)>,
 }
 
 impl Link {
-    pub(super) fn new(url: &str) -> Result<Self, StreamsError> {
+    pub(super) fn new(url: &str, timeouts: Timeouts) -> Result<Self, StreamsError> {
         let bad = |why: String| StreamsError::Refused(format!("the Redis URL cannot be used: {why}"));
         if !["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(bad("it must begin with redis:// or rediss://".into()));
@@ -42,18 +54,22 @@ impl Link {
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true)).set_redis_settings(redis);
         let client = Client::open(info.clone()).map_err(|error| bad(error.to_string()))?;
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+            .set_connection_timeout(Some(timeouts.connect))
+            .set_response_timeout(Some(timeouts.response));
         let manager = Manager::new_with_config(info, config).map_err(|error| bad(error.to_string()))?;
         let pool = Pool::builder(manager)
             .max_size(POOL_SIZE)
-            .wait_timeout(Some(RESPONSE_TIMEOUT))
-            .create_timeout(Some(RESPONSE_TIMEOUT))
-            .recycle_timeout(Some(RESPONSE_TIMEOUT))
+            .wait_timeout(Some(timeouts.response))
+            .create_timeout(Some(timeouts.response))
+            .recycle_timeout(Some(timeouts.response))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| bad(error.to_string()))?;
-        Ok(Self { client, pool, current: Mutex::new((0, None)) })
+        Ok(Self { client, timeouts, pool, current: Mutex::new((0, None)) })
+    }
+
+    pub(super) fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     pub(super) fn client(&self) -> Client {
@@ -67,8 +83,8 @@ impl Link {
             return Ok((current.0, manager.clone()));
         }
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(self.timeouts.connect))
+            .set_response_timeout(Some(self.timeouts.response))
             .set_number_of_retries(RECONNECTS)
             .set_min_delay(Duration::from_millis(50))
             .set_max_delay(Duration::from_millis(200))

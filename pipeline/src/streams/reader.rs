@@ -6,7 +6,6 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisWrite, ServerError, Value};
 
-use super::link::CONNECT_TIMEOUT;
 use super::{Outage, ReadError, StreamsError, reply};
 use crate::domain::{EntryId, Partition};
 use crate::keys;
@@ -32,13 +31,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(9);
 #[derive(Debug)]
 pub struct Reader {
     client: Client,
+    connect_timeout: Duration,
     /// Taken out while a command runs and put back after a good answer. So a dropped future drops the connection.
     connection: Option<MultiplexedConnection>,
 }
 
 impl Reader {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, connection: None }
+    pub(super) fn new(client: Client, connect_timeout: Duration) -> Self {
+        Self { client, connect_timeout, connection: None }
     }
 
     /// Whether the last call ended well. When not, and before the first call, the next thing to do is to drain.
@@ -127,7 +127,7 @@ impl Reader {
 
     async fn connect(&self) -> Result<MultiplexedConnection, StreamsError> {
         let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
+            AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(None);
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 }

@@ -22,6 +22,9 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     let states = tools.streams.partition_states(&partitions).await?;
     tools.context.health.dependency("redis", true);
     crash::point("summarizer.counted");
+    let dropped: u64 = states.iter().map(|state| state.dead_dropped).sum();
+    metrics::dead_letters_dropped(dropped.saturating_sub(seen.dropped));
+    seen.dropped = dropped;
     let sum: Counts = states.iter().map(|state| state.counts).sum();
     let counts = if refilling(tools, seen, promotion, &partitions, &states, sum).await? {
         // A stream that went back is being filled again: its counts are too low until it is where it was, and

@@ -23,6 +23,8 @@ pub struct Seen {
     pub settled: std::collections::VecDeque<(Instant, u64)>,
     /// What MySQL last proved, when, and how long that took.
     pub proof: Option<(Instant, std::time::Duration, Proof)>,
+    /// Dead letters that had been dropped by the last flush.
+    pub dropped: u64,
     /// Counts of the last flush.
     pub flushed: Option<Counts>,
     /// What is shown.

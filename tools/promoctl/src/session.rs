@@ -40,11 +40,13 @@ impl Session {
             zone: config.time_zone,
             connections: CONNECTIONS,
             acquire_timeout: config.store.acquire_timeout,
+            lock_wait: config.store.lock_wait,
+            statement_timeout: config.store.statement_timeout,
             pins: None,
         })
         .map_err(|error| fault(&error))?;
         let streams = match needs.redis {
-            true => Some(Streams::new(config.redis_url.expose()).map_err(|error| fault(&error))?),
+            true => Some(pipeline::startup::streams(&config).map_err(|error| fault(&error))?),
             false => None,
         };
         let user = || environment.get("USER").or_else(|| environment.get("LOGNAME")).cloned();

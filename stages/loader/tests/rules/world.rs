@@ -30,6 +30,8 @@ impl World {
                 zone: chrono_tz::Asia::Seoul,
                 connections: 2,
                 acquire_timeout: Duration::from_secs(30),
+                lock_wait: Duration::from_secs(5),
+                statement_timeout: Duration::from_secs(60),
                 pins: None,
             });
             store.unwrap().migrate().await.unwrap();
