@@ -6,10 +6,21 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 /// CPU time of a process so far, user and system, with that of its ended children (a Redis forks to rewrite its
-/// append-only file). In steps of a clock tick, 10 ms.
+/// append-only file). `stat` counts in ticks of 10 ms, too coarse for a stage that has nothing to do; `schedstat` counts
+/// nanoseconds, but only of threads that live and of no children: what says more is taken.
 pub fn cpu(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
-    cpu_of(&stat).with_context(|| format!("/proc/{pid}/stat is not understood"))
+    let counted = cpu_of(&stat).with_context(|| format!("/proc/{pid}/stat is not understood"))?;
+    Ok(counted.max(cpu_of_threads(pid).unwrap_or_default()))
+}
+
+fn cpu_of_threads(pid: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let nanos = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    Some(Duration::from_nanos(nanos.sum()))
 }
 
 /// CPU time of our own children that have ended and were waited for.

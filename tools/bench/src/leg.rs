@@ -16,6 +16,7 @@ use crate::account::{Meter, Used};
 use crate::counters::{self, Counted};
 use crate::floor::Told;
 use crate::promotion::{PARTITIONS, Prepared, prepare};
+use crate::run::Options;
 use crate::stages::{Stages, Which};
 use crate::stand::{Stand, World};
 
@@ -119,11 +120,12 @@ pub fn run_program(launch: &Launch) -> Result<Told> {
 }
 
 /// The whole pipeline over `targets` targets, from READY to COMPLETED.
-pub async fn pipeline(stand: &Stand, database: &str, targets: u64, payers: usize) -> Result<Leg> {
+pub async fn pipeline(stand: &Stand, database: &str, targets: u64, options: &Options) -> Result<Leg> {
+    let payers = options.payers;
     let world = stand.world(database, &[])?;
     let mut mysql = world.connect().await?;
     let prepared = prepare(&mut mysql, "BENCH", targets).await?;
-    let stages = Stages::start(&world, Which::all(payers), &[])?;
+    let stages = Stages::start(&world, Which::all(payers), &options.settings())?;
     world.calm(&mut mysql).await?;
     let mut redis = world.redis_connection()?;
     let before = counters::read(&mut mysql, Some(&mut redis)).await?;

@@ -48,6 +48,9 @@ pub struct Options {
     /// Payers of the pipeline
     #[arg(long, default_value_t = 1)]
     pub payers: usize,
+    /// A setting of the pipeline's stages over the usual ones, as an environment variable
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
     /// A few minutes: fewer targets, fewer pairs, only the first parts
     #[arg(long)]
     pub quick: bool,
@@ -68,6 +71,11 @@ impl Options {
         self.targets.unwrap_or(if self.quick { 100_000 } else { 500_000 })
     }
 
+    /// What the pipeline's stages are given beside the usual.
+    pub fn settings(&self) -> Vec<(&str, &str)> {
+        self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
     /// Pairs of runs.
     pub fn pairs(&self) -> usize {
         self.pairs.unwrap_or(if self.quick { 3 } else { 5 }).max(1)
@@ -80,6 +88,11 @@ impl Options {
             (true, false) => Part::DEFAULT.to_vec(),
         }
     }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a setting has the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Measures, prints, and writes the file.
@@ -102,6 +115,10 @@ pub async fn run(options: &Options) -> Result<()> {
 
 async fn measure(options: &Options) -> Result<Report> {
     let dir = servers::workspace_dir().join(".run/bench");
+    fs::create_dir_all(&dir)?;
+    // A demo holds the same lock: it would empty the folder, and take the processor.
+    let lock = fs::File::create(servers::workspace_dir().join(".run/lock"))?;
+    lock.try_lock().context("a demo or another benchmark is running here")?;
     let logs = dir.join("logs");
     if logs.exists() {
         fs::remove_dir_all(&logs).context("cannot empty .run/bench/logs")?;

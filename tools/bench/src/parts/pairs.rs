@@ -14,7 +14,7 @@ pub async fn measure(options: &Options, stand: &Stand, report: &mut Report) -> R
         say(&format!("pair {number} of {}: {targets} targets each", options.pairs()));
         let floor = leg::floor(stand, &format!("floor_{number}"), targets).await?;
         println!("floor     {:>8.0} targets/s", floor.rate());
-        let pipeline = leg::pipeline(stand, &format!("pipeline_{number}"), targets, options.payers).await?;
+        let pipeline = leg::pipeline(stand, &format!("pipeline_{number}"), targets, options).await?;
         println!("pipeline  {:>8.0} targets/s  {:.3} of it", pipeline.rate(), pipeline.rate() / floor.rate());
         report.pairs.push(Pair { floor, pipeline });
     }

@@ -11,7 +11,7 @@ use crate::stand::Stand;
 pub async fn measure(options: &Options, stand: &Stand, report: &mut Report, sizes: &[u64]) -> Result<()> {
     for targets in sizes {
         say(&format!("{targets} targets as one run"));
-        let leg = leg::pipeline(stand, &format!("size_{targets}"), *targets, options.payers).await?;
+        let leg = leg::pipeline(stand, &format!("size_{targets}"), *targets, options).await?;
         println!(
             "{:>8.0} targets/s, Redis at most {:.1} MiB",
             leg.rate(),

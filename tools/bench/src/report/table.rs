@@ -70,8 +70,9 @@ fn pairs(report: &Report, text: &mut String) {
     });
     both(text, "Redis bytes per target, sent", 0, &|leg| per_target(leg, leg.counted.redis("total_net_output_bytes")));
     both(text, "MySQL statements per 1,000 targets", 1, &|leg| leg.mysql_per_1000("Questions"));
-    both(text, "Redis commands per 1,000 targets", 1, &|leg| {
-        per_target(leg, leg.counted.redis("total_commands_processed")) * 1_000.0
+    both(text, "Redis scripts and reads per 1,000 targets", 1, &|leg| {
+        let calls = ["evalsha", "eval", "xreadgroup"].map(|command| leg.counted.calls(command));
+        per_target(leg, calls.into_iter().sum()) * 1_000.0
     });
     text.push('\n');
     head(text, &["pair", "bare loop /s", "pipeline /s", "ratio"]);
