@@ -15,6 +15,8 @@ const SHOWN: usize = 15;
 pub struct Row {
     /// Its id.
     pub id: i64,
+    /// Its partition.
+    pub partition: i64,
     /// Whom.
     pub customer: i64,
     /// How much, the default counted in; nothing when there is neither.
@@ -57,7 +59,7 @@ impl<'a> Books<'a> {
         let ledger = world.money.ledger(&campaign.code);
         let (targets, results, id) = (campaign.targets_table(), campaign.results_table(), campaign.id_column());
         let rows = world.sql.rows(&format!(
-            "SELECT t.{id} AS id, t.customer_uid AS customer, COALESCE(t.amount, p.default_amount) AS amount, \
+            "SELECT t.{id} AS id, CAST(t.partition_key AS SIGNED) AS `partition`, t.customer_uid AS customer, COALESCE(t.amount, p.default_amount) AS amount, \
              CAST(t.publish_status AS CHAR) AS publish_status, CAST(r.process_status AS CHAR) AS status, \
              CAST(r.transaction_key AS CHAR) AS transaction_key, CAST(r.error_code AS CHAR) AS error_code, \
              r.retry_count, r.requeues, r.key_generation AS generation, CAST(r.waits_for AS CHAR) AS waits_for, \
@@ -151,6 +153,31 @@ impl<'a> Books<'a> {
         self.compare_summary(&mut breaches);
         self.compare_redis(&mut breaches);
         none(&breaches, "a completed promotion is not closed");
+    }
+
+    /// At rest in the middle: per partition, what was published and not settled is what the stream holds, and that is
+    /// what the rows call open; and the targets above the stream's last id are exactly those that were not published.
+    ///
+    /// # Panics
+    /// Naming each breach.
+    pub fn assert_streams_agree(&self) {
+        let (cache, campaign) = (&self.world.cache, &self.campaign);
+        let mut breaches = Vec::new();
+        for partition in 0..campaign.partitions {
+            let counts = counts_of(&cache.hash(&Cache::counts_key(campaign, partition)));
+            let (last, length) = cache.position(campaign, partition);
+            let mine = self.rows.iter().filter(|row| row.partition == i64::from(partition));
+            let published = mine.filter(|row| row.id <= last).collect::<Vec<_>>();
+            let open = |row: &&&Row| !matches!(row.status.as_deref(), Some("SUCCESS" | "FAILED"));
+            let open = published.iter().filter(open).count() as i64;
+            let figures = [published.len() as i64, counts.published, open, length, counts.published - counts.settled()];
+            if figures[0] != figures[1] || figures[2] != figures[3] || figures[3] != figures[4] {
+                breaches.push(format!(
+                    "partition {partition}: targets up to its last id, published, open rows, entries, outstanding: {figures:?}"
+                ));
+            }
+        }
+        none(&breaches, "streams and rows disagree");
     }
 
     /// Closed, and everybody was paid.

@@ -123,9 +123,13 @@ impl Cache {
         sum
     }
 
-    /// Entries of all partitions.
-    pub fn backlog(&self, campaign: &Campaign) -> i64 {
-        (0..campaign.partitions).map(|partition| self.run::<i64>(&["XLEN", &Self::stream(campaign, partition)])).sum()
+    /// First part of a stream's last id, and its length.
+    pub fn position(&self, campaign: &Campaign, partition: u32) -> (i64, i64) {
+        let stream = Self::stream(campaign, partition);
+        let info: HashMap<String, redis::Value> = self.run(&["XINFO", "STREAM", &stream]);
+        let last: String = redis::from_redis_value(info["last-generated-id"].clone()).expect("an id");
+        let first = last.split('-').next().and_then(|text| text.parse().ok()).expect("an id");
+        (first, redis::from_redis_value(info["length"].clone()).expect("a length"))
     }
 
     /// What each consumer of a partition holds.

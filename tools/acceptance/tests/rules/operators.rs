@@ -32,6 +32,7 @@ fn nothing_is_sent_a_second_after_a_stop_and_a_resume_goes_on() {
     let world = World::build()
         .money(&["--latency-ms", "40", "--fail-before", "0.1", "--lose", "0.02"])
         .set("PAYOUT_MONEY_CONCURRENCY", "8")
+        .set("PAYOUT_DISPATCHER_WINDOW", "500")
         .start();
     let campaign = world.write(&Plan::points("SPRING", 2000));
     let _stages = world.run(2);
@@ -51,7 +52,9 @@ fn nothing_is_sent_a_second_after_a_stop_and_a_resume_goes_on() {
         let late = charges_after(&world, stopped);
         assert!(late.is_empty(), "charges so many µs after the stop: {late:?}");
         assert!(world.money.paid() < 2000, "all was paid before the stop");
-        world.books(&campaign).assert_exactly_once();
+        let books = world.books(&campaign);
+        books.assert_exactly_once();
+        books.assert_streams_agree();
         if by_sql {
             move_by_sql(&world, &campaign, "STOPPED", "IN_PROGRESS");
         } else {
@@ -87,4 +90,30 @@ fn two_dispatchers_at_once_publish_every_target_once() {
     // With a money that makes no mistakes, an entry that was published twice would show as a second request.
     assert_eq!(world.money.stat("/charge/total"), 3000);
     assert_eq!(books.counts().success, 3000);
+}
+
+#[test]
+fn two_of_every_stage_at_once_pay_what_one_of_each_would() {
+    let world = World::build()
+        .money(&["--fail-before", "0.05", "--lose", "0.05", "--refuse", "0.02"])
+        .set("PAYOUT_DISPATCHER_WINDOW", "300")
+        .start();
+    let campaign = world.write(&Plan::vouchers("SPRING", 2000));
+    let _others = ["dispatcher", "retrier", "summarizer"].map(|stage| world.stage(stage, &format!("{stage}-b")));
+    let _stages = world.run(3);
+    world.completed(&campaign, LONG);
+    let books = world.books(&campaign);
+    books.assert_closed();
+    assert_eq!(books.with(Some("FAILED")).len(), books.ledger.count("declined"), "{:?}", books.overview());
+}
+
+#[test]
+fn the_products_own_audit_agrees_with_the_judge() {
+    let world = World::build().money(&["--fail-before", "0.05", "--lose", "0.05", "--refuse", "0.02"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 1000));
+    let _stages = world.run(2);
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_closed();
+    let (id, url) = (campaign.id.to_string(), world.money.url());
+    world.promoctl(&["audit", &id, "--ledger", &url]).ok().unwrap();
 }

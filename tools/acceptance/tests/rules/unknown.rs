@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use acceptance::{Build, Plan, Visit, World, until};
+use acceptance::{Build, Plan, Visit, World, secs, until};
 use serde_json::json;
 
 use crate::LONG;
@@ -122,7 +122,7 @@ fn a_request_that_executes_late_is_never_both_paid_and_failed() {
     let _stages = world.run(2);
     world.completed(&campaign, LONG);
     // The last of them is still on its way when the promotion is completed.
-    std::thread::sleep(acceptance::millis(1000));
+    std::thread::sleep(secs(1));
     world.books(&campaign).assert_closed();
     assert!(world.money.stat("/late_stopped") > 0, "no late request met a burnt or used key");
 }
@@ -182,4 +182,52 @@ fn every_broken_answer_of_a_payment_ends_in_the_one_payment() {
     world.money.heal();
     world.completed(&campaign, LONG);
     world.books(&campaign).assert_closed();
+}
+
+#[test]
+fn nothing_is_sent_once_money_may_have_forgotten_the_key() {
+    // Money forgets after 6 s; five are the product's limit: a minute less the margin.
+    let world = World::build()
+        .money(&["--lose", "0.3", "--too-many", "0.1", "--forget-keys-after", "6s"])
+        .set("PAYOUT_MONEY_KEY_RETENTION", "1m")
+        .set("PAYOUT_MONEY_KEY_RETENTION_MARGIN", "55s")
+        .start();
+    let campaign = world.write(&Plan::points("SPRING", 400));
+    let _others = ["dispatcher", "payer", "summarizer"].map(|stage| world.stage(stage, stage));
+    until("everybody was called once", LONG, || (world.money.stat("/charge/total") == 400).then_some(()));
+    std::thread::sleep(secs(7));
+    let _retrier = world.stage("retrier", "retrier");
+    let open = 400 - world.books(&campaign).with(Some("SUCCESS")).len() as i64;
+    until("what is open waits for a person", LONG, || {
+        (world.cache.held(&campaign).get("held") == Some(&open)).then_some(())
+    });
+    let books = world.books(&campaign);
+    books.assert_exactly_once();
+    assert!(books.with(Some("FAILED")).is_empty(), "{:?}", books.overview());
+    let waiting = books.rows.iter().filter(|row| row.waits_for.as_deref() == Some("KEY_EXPIRED")).count();
+    assert_eq!(waiting as i64, open, "{:?}", books.overview());
+    assert_eq!(world.money.stat("/charge/total"), 400, "a key was sent after its time");
+}
+
+#[test]
+fn a_refusal_that_is_not_on_the_list_waits_and_is_judged_again_when_it_is() {
+    let world = patient().money(&["--refuse", "0.3", "--refuse-code", "ACCOUNT_CLOSED"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 300));
+    let stages = world.run(2);
+    until("all others are paid, and the refused ones wait", LONG, || {
+        let open = 300 - world.cache.counts(&campaign).settled();
+        (open > 0 && world.cache.held(&campaign).get("held") == Some(&open)).then_some(())
+    });
+    let books = world.books(&campaign);
+    books.assert_exactly_once();
+    let refused = books.ledger.count("declined");
+    let waiting = books.rows.iter().filter(|row| row.waits_for.as_deref() == Some("REFUSAL_NOT_FINAL")).count();
+    assert_eq!((waiting, books.with(Some("FAILED")).len()), (refused, 0), "{:?}", books.overview());
+    stages.retrier.kill();
+    let listed = world.launch("retrier", "retrier-2").env("PAYOUT_MONEY_FINAL_ERROR_CODES", "ACCOUNT_CLOSED");
+    let _retrier = listed.start().unwrap();
+    world.completed(&campaign, LONG);
+    let books = world.books(&campaign);
+    books.assert_closed();
+    assert_eq!(books.with(Some("FAILED")).len(), refused, "{:?}", books.overview());
 }
