@@ -1,5 +1,7 @@
 //! Intent and outcome on a real database: what each write does to each row, whoever else has been there.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use pipeline::domain::decide::Write;

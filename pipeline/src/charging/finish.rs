@@ -92,7 +92,6 @@ async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outco
         if in_doubt && !resolved(shared, promotion, &outcomes).await && patience.wait().await {
             continue;
         }
-        in_doubt = false;
         match shared.tools.store.record(&promotion.kind, promotion.id, &mut outcomes).await {
             Ok(rows) => break rows,
             Err(error) => {

@@ -20,6 +20,9 @@ const AHEAD: Duration = Duration::from_millis(200);
 const SHARE_OF_A_SECOND: u32 = 50;
 /// A slot that was missed by more is given up, or late requests would crowd into somebody else's second.
 const LATE: Duration = Duration::from_millis(8);
+/// Share of the limit that is given away, in percent: the rest is for requests that are held up on their way and
+/// arrive together with later ones.
+const GIVEN_AWAY: u32 = 98;
 /// Pause when Redis does not answer: without it there is no limit that all share, so nothing is sent.
 const AWAY: Duration = Duration::from_millis(200);
 
@@ -39,8 +42,9 @@ struct Reserved {
 }
 
 impl Pacer {
-    /// At a rate of 0 nobody waits.
-    pub(super) fn new(streams: Streams, rate: u32) -> Self {
+    /// At a limit of 0 nobody waits.
+    pub(super) fn new(streams: Streams, limit: u32) -> Self {
+        let rate = limit.saturating_mul(GIVEN_AWAY).div_ceil(100);
         Self { streams, rate, waiting: AtomicU32::new(0), reserved: Mutex::default() }
     }
 
