@@ -17,8 +17,6 @@ use crate::store::{PollScope, Store};
 /// Older knowledge than this is none: a promotion may have been stopped since, and a database that does not
 /// answer could not take the outcome either.
 const FRESH: Duration = Duration::from_secs(2);
-/// Pause between two looks while nothing runs.
-const IDLE_POLL: Duration = Duration::from_secs(1);
 
 /// Whether a promotion may be paid right now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,9 +45,15 @@ pub struct Seen {
 }
 
 impl Active {
-    /// Starts the task that reads. A process that has no key for PINs leaves alone the promotions whose answers
+    /// Starts the task that reads: every `poll`, or every `idle` while nothing runs. A process that has no key for PINs leaves alone the promotions whose answers
     /// may carry one: it could not record what was paid.
-    pub fn start(store: Store, poll: Duration, keeps_pins: bool, health: Health, shutdown: Shutdown) -> Self {
+    pub fn start(
+        store: Store,
+        (poll, idle): (Duration, Duration),
+        keeps_pins: bool,
+        health: Health,
+        shutdown: Shutdown,
+    ) -> Self {
         let (sender, seen) = watch::channel(Arc::new(Seen::default()));
         tokio::spawn(async move {
             let mut refused = HashSet::new();
@@ -67,7 +71,7 @@ impl Active {
                             }
                         }
                         let promotions: Vec<_> = payable.into_iter().map(Arc::new).collect();
-                        let pause = if promotions.is_empty() { IDLE_POLL.max(poll) } else { poll };
+                        let pause = if promotions.is_empty() { idle } else { poll };
                         sender.send_replace(Arc::new(Seen { at: Some(Instant::now()), promotions }));
                         pause
                     }

@@ -22,8 +22,8 @@ use tokio::task::JoinHandle;
 
 const STAGE: Stage = Stage { name: "dispatcher", needs: Needs { redis: true, money: false, pin: false } };
 
-/// Pause between two looks while nothing runs.
-const IDLE: Duration = Duration::from_secs(1);
+/// Pause after an error.
+const AWAY: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     stage::main(STAGE, run)
@@ -39,13 +39,12 @@ async fn run(context: Context) -> anyhow::Result<()> {
     loop {
         publishers.retain(|_, publisher| !publisher.is_finished());
         let pause = match turn(&context, &store, &streams, &mut starter, &mut publishers).await {
-            Ok(0) => IDLE.max(context.config.dispatcher.poll),
-            Ok(_) => context.config.dispatcher.poll,
+            Ok(()) => context.config.dispatcher.poll,
             Err(error) => {
                 metrics::error(ErrorClass::Mysql);
                 context.health.dependency("mysql", false);
                 tracing::warn!(%error, "cannot look for promotions");
-                IDLE
+                AWAY
             }
         };
         if startup::pause(&context.shutdown, &context.health, pause).await {
@@ -58,22 +57,21 @@ async fn run(context: Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts what is due, and sees to it that every running promotion has a publisher here. Gives how many run.
+/// Starts what is due, and sees to it that every running promotion has a publisher here.
 async fn turn(
     context: &Context,
     store: &Store,
     streams: &Streams,
     starter: &mut start::Starter,
     publishers: &mut HashMap<PromotionId, JoinHandle<()>>,
-) -> Result<usize, pipeline::store::StoreError> {
+) -> Result<(), pipeline::store::StoreError> {
     starter.start_due().await?;
     let running: Vec<Promotion> = store.promotions(PollScope::Running).await?;
     context.health.dependency("mysql", true);
-    let count = running.len();
     for promotion in running {
         publishers.entry(promotion.id).or_insert_with(|| {
             tokio::spawn(publish::until_it_ends(context.clone(), store.clone(), streams.clone(), promotion))
         });
     }
-    Ok(count)
+    Ok(())
 }

@@ -12,13 +12,16 @@ use pipeline::metrics::{self, Completed, ErrorClass};
 use pipeline::record::Record;
 use pipeline::stage::Context;
 use pipeline::store::{Bounds, PageRow, Store};
-use pipeline::streams::{Publish, Published, Streams};
+use pipeline::streams::{PartitionState, Publish, Published, Streams};
 use tokio::sync::Semaphore;
 
 use crate::cursors::Cursors;
 
 /// Pause before a partition whose window is full is looked at again.
-const WINDOW: Duration = Duration::from_millis(10);
+const WINDOW: Duration = Duration::from_millis(20);
+/// How long the partitions that have room wait for those that have none, so that all go on from the same page. One that is
+/// stuck holds up the others no longer.
+const TOGETHER: Duration = Duration::from_millis(200);
 /// Marks that may be under way at the same time.
 const MARKS: usize = 2;
 /// Ids of one statement when marks that a crash may have lost are set again.
@@ -67,6 +70,8 @@ struct Publisher<'a> {
     window: u64,
     marks: Arc<Semaphore>,
     marked_to: i64,
+    /// Since when some partition has had no room.
+    full_since: Option<std::time::Instant>,
 }
 
 impl<'a> Publisher<'a> {
@@ -106,12 +111,26 @@ impl<'a> Publisher<'a> {
         let marks = Arc::new(Semaphore::new(MARKS));
         let marked_to = bounds.first.0 - 1;
         let promotion = Arc::new(promotion);
-        Ok(Some(Self { context, store, streams, promotion, partitions, bounds, cursors, window, marks, marked_to }))
+        Ok(Some(Self {
+            context,
+            store,
+            streams,
+            promotion,
+            partitions,
+            bounds,
+            cursors,
+            window,
+            marks,
+            marked_to,
+            full_since: None,
+        }))
     }
 
     async fn run(mut self) -> anyhow::Result<()> {
         self.mark_again().await?;
         let mut ahead: Option<(TargetId, tokio::task::JoinHandle<Result<Vec<PageRow>, _>>)> = None;
+        // The last page, for the partitions whose windows were full.
+        let mut recent: Option<(TargetId, Vec<PageRow>)> = None;
         let mut looked_at = std::time::Instant::now();
         while !self.context.shutdown.requested() {
             if looked_at.elapsed() >= self.context.config.dispatcher.poll {
@@ -120,26 +139,33 @@ impl<'a> Publisher<'a> {
                     return Ok(());
                 }
             }
-            self.make_room().await?;
+            if !self.make_room().await? {
+                continue;
+            }
             let Some(after) = self.cursors.next_page() else {
                 let pause = if self.cursors.is_done() { self.context.config.dispatcher.poll } else { WINDOW };
                 self.context.shutdown.sleep(pause).await;
                 continue;
             };
-            let page = match ahead.take() {
-                Some((from, page)) if from == after => page.await??,
-                Some(_) | None => self.read(after).await??,
+            let page = match (recent.take(), &ahead) {
+                (Some((from, page)), _) if from == after => page,
+                (_, Some((from, _))) if *from == after => match ahead.take() {
+                    Some((_, page)) => page.await??,
+                    None => continue,
+                },
+                (_, _) => self.read(after).await??,
             };
             crash::point("dispatcher.page_read");
             let end = page.last().map_or(self.bounds.last, |row| row.target);
             let to = if page.len() < self.page_size() { self.bounds.last } else { end };
             // The next page is read while this one is published.
-            if to < self.bounds.last {
+            if to < self.bounds.last && ahead.as_ref().is_none_or(|(from, _)| *from != to) {
                 ahead = Some((to, self.read(to)));
             }
             self.publish(&page, to).await?;
             crash::point("dispatcher.published");
             self.mark(&page).await;
+            recent = Some((after, page));
         }
         Ok(())
     }
@@ -180,22 +206,28 @@ impl<'a> Publisher<'a> {
         Ok(true)
     }
 
-    /// Partitions whose window was full take more once a page's share fits.
-    async fn make_room(&mut self) -> anyhow::Result<()> {
+    /// Partitions whose window was full take more once a page's share fits, all of them together where they can.
+    /// Gives whether publishing may go on.
+    async fn make_room(&mut self) -> anyhow::Result<bool> {
         let full: Vec<usize> = self.cursors.full().collect();
         if full.is_empty() {
-            return Ok(());
+            self.full_since = None;
+            return Ok(true);
         }
+        let waited = self.full_since.get_or_insert_with(std::time::Instant::now).elapsed();
         self.context.shutdown.sleep(WINDOW).await;
         let partitions: Vec<Partition> = full.iter().map(|number| self.partitions[*number]).collect();
         let share = (self.page_size() / self.partitions.len()) as u64;
-        for (number, state) in full.into_iter().zip(self.streams.partition_states(&partitions).await?) {
-            let outstanding = state.len().saturating_sub(state.held);
-            if outstanding + share.min(self.window / 2) <= self.window {
-                self.cursors.reopen(number);
-            }
+        let states = self.streams.partition_states(&partitions).await?;
+        let fits =
+            |state: &PartitionState| state.len().saturating_sub(state.held) + share.min(self.window / 2) <= self.window;
+        if waited < TOGETHER && !states.iter().all(fits) {
+            return Ok(false);
         }
-        Ok(())
+        let fitting: Vec<usize> =
+            full.into_iter().zip(&states).filter(|(_, state)| fits(state)).map(|(number, _)| number).collect();
+        fitting.into_iter().for_each(|number| self.cursors.reopen(number));
+        Ok(true)
     }
 
     /// Publishes what a page holds for each partition, in one round trip.

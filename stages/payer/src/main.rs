@@ -28,7 +28,13 @@ async fn run(context: Context) -> anyhow::Result<()> {
         return Ok(());
     }
     let (health, shutdown) = (context.health.clone(), context.shutdown.clone());
-    let active = Active::start(store.clone(), config.payer.poll, config.pin_key.is_some(), health, shutdown);
+    let active = Active::start(
+        store.clone(),
+        (config.payer.poll, config.payer.poll),
+        config.pin_key.is_some(),
+        health,
+        shutdown,
+    );
     let tools = Tools {
         store,
         streams: streams.clone(),

@@ -7,6 +7,7 @@
 mod due;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use pipeline::charging::{Active, Charging, Tools};
 use pipeline::config::Needs;
@@ -14,6 +15,9 @@ use pipeline::stage::{self, Context, Stage};
 use pipeline::startup;
 
 const STAGE: Stage = Stage { name: "retrier", needs: Needs { redis: true, money: true, pin: true } };
+
+/// Pause between two looks while nothing runs: what fails first is retried a second later.
+const IDLE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     stage::main(STAGE, run)
@@ -31,7 +35,7 @@ async fn run(context: Context) -> anyhow::Result<()> {
         return Ok(());
     }
     let (health, shutdown) = (context.health.clone(), context.shutdown.clone());
-    let active = Active::start(store.clone(), config.payer.poll, config.pin_key.is_some(), health, shutdown);
+    let active = Active::start(store.clone(), (config.payer.poll, IDLE), config.pin_key.is_some(), health, shutdown);
     let tools = Tools {
         store,
         streams: streams.clone(),
