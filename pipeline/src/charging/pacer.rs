@@ -20,11 +20,11 @@ const AHEAD: Duration = Duration::from_millis(200);
 const SHARE_OF_A_SECOND: u32 = 50;
 /// A slot that was missed by more is given up, or late requests would crowd into somebody else's second. A request
 /// that is 25 ms late adds at most 2.5 % of a second's worth to a later one: with what is not given away, that leaves
-/// 15 ms for the way to `money`.
-const LATE: Duration = Duration::from_millis(25);
+/// 30 ms for the way to `money`.
+const LATE: Duration = Duration::from_millis(20);
 /// Share of the limit that is given away, in percent: the rest is for requests that are held up on their way and
 /// arrive together with later ones.
-const GIVEN_AWAY: u32 = 98;
+const GIVEN_AWAY: u32 = 97;
 /// Pause when Redis does not answer: without it there is no limit that all share, so nothing is sent.
 const AWAY: Duration = Duration::from_millis(200);
 

@@ -9,7 +9,7 @@ use servers::RedisOptions;
 use crate::LONG;
 
 /// Targets of the run in which everything dies; `ACCEPTANCE_TARGETS=200000` with `--release` is the whole of it.
-const TARGETS: u32 = 6_000;
+const TARGETS: u32 = 20_000;
 
 /// Slow enough to be interrupted: two payers make some thousand payouts a second.
 fn slow() -> Build {

@@ -9,13 +9,7 @@ use crate::LONG;
 #[test]
 fn all_replicas_together_keep_the_request_limit_and_use_it() {
     const LIMIT: u64 = 200;
-    let world = World::build()
-        .money(&["--lose", "0.05"])
-        .set("PAYOUT_MONEY_MAX_RPS", "200")
-        // Long enough that whatever a payer takes gets its turn under the limit.
-        .set("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "12s")
-        .set("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "15s")
-        .start();
+    let world = World::build().money(&["--lose", "0.05"]).set("PAYOUT_MONEY_MAX_RPS", "200").start();
     let campaign = world.write(&Plan::points("SPRING", 1600));
     let _stages = world.run(2);
     world.completed(&campaign, LONG);
