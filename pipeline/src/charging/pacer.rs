@@ -19,7 +19,7 @@ const AHEAD: Duration = Duration::from_millis(200);
 /// Slots reserved at a time: this share of a second's worth, so that a replica that dies wastes little.
 const SHARE_OF_A_SECOND: u32 = 50;
 /// A slot that was missed by more is given up, or late requests would crowd into somebody else's second. A request
-/// that is 25 ms late adds at most 2.5 % of a second's worth to a later one: with what is not given away, that leaves
+/// that is 20 ms late adds at most 2 % of a second's worth to a later one: with what is not given away, that leaves
 /// 30 ms for the way to `money`.
 const LATE: Duration = Duration::from_millis(20);
 /// Share of the limit that is given away, in percent: the rest is for requests that are held up on their way and
