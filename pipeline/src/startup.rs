@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use crate::charging::{Active, Charging, Tools};
 use crate::config::Config;
 use crate::health::Health;
 use crate::money::{Money, Settings};
@@ -130,12 +131,9 @@ async fn redis(context: &Context, streams: &Streams) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Takes a consumer name for this process and keeps it. A process that crashed keeps its name for one lease
-/// at most, and for so long the next one waits. `false` when the stage was told to end before that.
-///
-/// # Errors
-/// When another process keeps the name.
-pub async fn consumer_name(context: &Context, streams: &Streams, name: &str) -> anyhow::Result<bool> {
+/// Takes a consumer name for this process and keeps it; gives its token. A process that crashed keeps its name for
+/// one lease at most, and for so long the next one waits. Nothing when the stage was told to end before that.
+async fn take_name(context: &Context, streams: &Streams, name: &str) -> anyhow::Result<Option<String>> {
     let token = uuid::Uuid::new_v4().to_string();
     let lease = context.config.consumer_lease;
     let began = tokio::time::Instant::now();
@@ -152,11 +150,11 @@ pub async fn consumer_name(context: &Context, streams: &Streams, name: &str) -> 
             Err(error) => tracing::warn!(%error, "cannot take the consumer name"),
         }
         if context.shutdown.sleep(AWAY).await {
-            return Ok(false);
+            return Ok(None);
         }
     }
-    tokio::spawn(keep_name(streams.clone(), name.to_owned(), token, lease, context.health.clone()));
-    Ok(true)
+    tokio::spawn(keep_name(streams.clone(), name.to_owned(), token.clone(), lease, context.health.clone()));
+    Ok(Some(token))
 }
 
 /// Losing the name to another process ends this one: both would take each other's entries for their own. What it
@@ -178,8 +176,59 @@ async fn keep_name(streams: Streams, name: String, token: String, lease: Duratio
     }
 }
 
+/// What payer and retrier have in common: the machinery that pays, under a consumer name.
+pub struct Paying {
+    /// Pays.
+    pub charging: Charging,
+    /// What runs.
+    pub active: Active,
+    /// Where the entries come from.
+    pub streams: Streams,
+    consumer: String,
+    token: String,
+}
+
+impl Paying {
+    /// Starts it. Nothing when the stage was told to end before its servers were there.
+    ///
+    /// # Errors
+    /// As [`servers`], when another process keeps the name, and when a setting cannot be used.
+    pub async fn start(context: &Context, consumer: &str, idle: Duration) -> anyhow::Result<Option<Self>> {
+        let config = &context.config;
+        let (store, streams, money) = (store(config)?, streams(config)?, money(config)?);
+        warn_of_weak_money(config);
+        if !servers(context, &store, &streams).await? {
+            return Ok(None);
+        }
+        let Some(token) = take_name(context, &streams, consumer).await? else { return Ok(None) };
+        let (health, shutdown) = (context.health.clone(), context.shutdown.clone());
+        let keeps_pins = config.pin_key.is_some();
+        let active =
+            Active::start(store.clone(), (config.payer.poll, idle), keeps_pins, health.clone(), shutdown.clone());
+        let (config, consumer) = (Arc::clone(config), consumer.to_owned());
+        let tools =
+            Tools { store, streams: streams.clone(), money, config, shutdown, health, consumer: consumer.clone() };
+        Ok(Some(Self { charging: Charging::start(tools, active.clone()), active, streams, consumer, token }))
+    }
+
+    /// Lets what is in flight come to its end, within the grace, and gives the name back.
+    ///
+    /// # Errors
+    /// When something was left.
+    pub async fn end(self) -> anyhow::Result<()> {
+        let left = self.charging.drain().await;
+        if let Err(error) = self.streams.release(&self.consumer, &self.token).await {
+            tracing::warn!(%error, "cannot give the consumer name back; it is free when its lease ends");
+        }
+        match left {
+            0 => Ok(()),
+            left => bail!("{left} entries were still in flight when the grace was over; others pick them up"),
+        }
+    }
+}
+
 /// Says at start what a weaker money service cannot promise.
-pub fn warn_of_weak_money(config: &Arc<Config>) {
+fn warn_of_weak_money(config: &Arc<Config>) {
     if !config.money.lookup {
         tracing::warn!(
             "money has no look-up: an unknown outcome is sent again under the same key; exactly once rests on the key alone"

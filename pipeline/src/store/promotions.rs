@@ -261,6 +261,19 @@ impl Store {
         Ok(Counts { published: count(0)?, success: count(1)?, fail: count(2)?, retry_success: count(3)? })
     }
 
+    /// When a promotion was completed, if it was.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn completed_at(&self, id: PromotionId) -> Result<Option<NaiveDateTime>, StoreError> {
+        let at: Option<Option<NaiveDateTime>> =
+            sqlx::query_scalar("SELECT completed_at FROM campaign_promotion_summary WHERE promotion_id = ?")
+                .bind(id.0)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(at.flatten())
+    }
+
     async fn fail_unusable(&self, id: PromotionId, problem: &str) -> Result<(), StoreError> {
         for from in [PromotionStatus::Ready, PromotionStatus::InProgress] {
             self.fail(id, from, problem).await?;

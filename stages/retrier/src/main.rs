@@ -9,10 +9,9 @@ mod due;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pipeline::charging::{Active, Charging, Tools};
 use pipeline::config::Needs;
 use pipeline::stage::{self, Context, Stage};
-use pipeline::startup;
+use pipeline::startup::Paying;
 
 const STAGE: Stage = Stage { name: "retrier", needs: Needs { redis: true, money: true, pin: true } };
 
@@ -24,31 +23,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(context: Context) -> anyhow::Result<()> {
-    let config = &context.config;
-    let (store, streams, money) = (startup::store(config)?, startup::streams(config)?, startup::money(config)?);
-    startup::warn_of_weak_money(config);
     // A payer on the same host has the plain name.
-    let consumer = format!("{}.retrier", config.consumer_name);
-    let ready = startup::servers(&context, &store, &streams).await?
-        && startup::consumer_name(&context, &streams, &consumer).await?;
-    if !ready {
-        return Ok(());
-    }
-    let (health, shutdown) = (context.health.clone(), context.shutdown.clone());
-    let active = Active::start(store.clone(), (config.payer.poll, IDLE), config.pin_key.is_some(), health, shutdown);
-    let tools = Tools {
-        store,
-        streams: streams.clone(),
-        money,
-        config: config.clone(),
-        shutdown: context.shutdown.clone(),
-        health: context.health.clone(),
-        consumer: consumer.clone(),
-    };
-    let charging = Charging::start(tools, active.clone());
-    due::until_told_to_end(&context, &streams, &charging, active, &consumer).await;
-    match charging.drain().await {
-        0 => Ok(()),
-        left => anyhow::bail!("{left} entries were still in flight when the grace was over; others pick them up"),
-    }
+    let consumer = format!("{}.retrier", context.config.consumer_name);
+    let Some(paying) = Paying::start(&context, &consumer, IDLE).await? else { return Ok(()) };
+    due::until_told_to_end(&context, &paying.streams, &paying.charging, paying.active.clone(), &consumer).await;
+    paying.end().await
 }

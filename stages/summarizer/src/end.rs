@@ -45,9 +45,10 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
 pub async fn remove_leftovers(tools: &Tools) -> anyhow::Result<()> {
     for promotion in tools.store.promotions(PollScope::CompletedSince(tools.store.now() - LEFTOVERS)).await? {
         let partitions: Vec<Partition> = promotion.partitions().collect();
-        if tools.streams.existing(&partitions).await?.contains(&true) {
-            tracing::info!(promotion = %promotion.id, "removing keys of a completed promotion");
-            // The public hash too may be from before the end.
+        // The public hash too may be from before the end, or gone with everything else.
+        let hash = tools.streams.read_summary(promotion.summary).await?;
+        if hash.is_none() || tools.streams.existing(&partitions).await?.contains(&true) {
+            tracing::info!(promotion = %promotion.id, "setting the keys of a completed promotion right");
             prove(tools, &promotion).await?;
         }
     }

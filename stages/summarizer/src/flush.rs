@@ -5,7 +5,6 @@ use std::time::Duration;
 use pipeline::crash;
 use pipeline::domain::{Counts, Partition, Promotion};
 use pipeline::metrics::{self, Completed};
-use pipeline::streams::PartitionState;
 use tokio::time::Instant;
 
 use crate::progress::Seen;
@@ -26,15 +25,20 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     metrics::dead_letters_dropped(dropped.saturating_sub(seen.dropped));
     seen.dropped = dropped;
     let sum: Counts = states.iter().map(|state| state.counts).sum();
-    let counts = if refilling(tools, seen, promotion, &partitions, &states, sum).await? {
-        // A stream that went back is being filled again: its counts are too low until it is where it was, and
-        // public counts must not fall. MySQL knows them.
-        let Some(counts) = proved(tools, seen, promotion).await? else { return Ok(()) };
+    let before = match seen.flushed {
+        Some(counts) => counts,
+        // After a start of this process the summary row tells what had been reached.
+        None => tools.store.summary_counts(promotion.id).await?,
+    };
+    let counts = if falls(sum, before) {
+        // A stream that went back is being filled again: its counts are too low until everything that was settled
+        // has been settled again, and public counts must not fall. MySQL knows them.
+        let Some(counts) = proved(tools, seen, promotion, before).await? else { return Ok(()) };
         counts
     } else {
-        seen.flushed = Some(sum);
         sum
     };
+    seen.flushed = Some(counts);
     let last_completed_at = states.iter().filter_map(|state| state.last_completed_at.as_deref()).max();
     write(tools, promotion, counts, last_completed_at).await?;
     figures::update(tools, seen, promotion, &partitions, &states, counts).await;
@@ -64,37 +68,47 @@ async fn write(
     Ok(())
 }
 
-/// Whether any stream is not as far as it was: lost, or put back to an earlier state. After a start of this
-/// process the summary row tells what had been reached.
-async fn refilling(
-    tools: &Tools,
-    seen: &mut Seen,
-    promotion: &Promotion,
-    partitions: &[Partition],
-    states: &[PartitionState],
-    sum: Counts,
-) -> anyhow::Result<bool> {
-    let mut refilling =
-        seen.flushed.is_none() && sum.published < tools.store.summary_counts(promotion.id).await?.published;
-    for (partition, state) in partitions.iter().zip(states) {
-        let last = state.position.map_or(0, |position| position.last.first);
-        let highest = seen.highest.entry(*partition).or_default();
-        refilling |= last < *highest;
-        *highest = last.max(*highest);
-    }
-    Ok(refilling)
+/// Whether any count is lower than it was. A requeue lowers one too: then MySQL says the same, and the next sum does
+/// not fall behind it.
+fn falls(now: Counts, before: Counts) -> bool {
+    let fields = |counts: Counts| [counts.published, counts.success, counts.fail, counts.retry_success];
+    fields(now).into_iter().zip(fields(before)).any(|(now, before)| now < before)
 }
 
 /// Published and settled counts by MySQL: asked rarely, because it looks at every target.
-async fn proved(tools: &Tools, seen: &mut Seen, promotion: &Promotion) -> anyhow::Result<Option<Counts>> {
+async fn proved(
+    tools: &Tools,
+    seen: &mut Seen,
+    promotion: &Promotion,
+    before: Counts,
+) -> anyhow::Result<Option<Counts>> {
     let fresh_for = |took: Duration| (took * PROOF_SHARE).max(PROOF_PAUSE);
     if seen.proof.as_ref().is_some_and(|(at, took, _)| at.elapsed() < fresh_for(*took)) {
         return Ok(None);
     }
-    let before = tools.store.summary_counts(promotion.id).await?;
     let began = Instant::now();
     let proof = tools.store.prove(promotion).await?;
     let counts = Counts { published: before.published, ..proof.counts() };
     seen.proof = Some((Instant::now(), began.elapsed(), proof));
     Ok(Some(counts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_that_is_lower_anywhere_falls() {
+        let before = Counts { published: 10, success: 5, fail: 2, retry_success: 1 };
+        assert!(!falls(before, before));
+        assert!(!falls(Counts { success: 6, ..before }, before));
+        for lower in [
+            Counts { published: 9, ..before },
+            Counts { success: 4, fail: 9, ..before },
+            Counts { fail: 1, ..before },
+            Counts { retry_success: 0, ..before },
+        ] {
+            assert!(falls(lower, before), "{lower:?}");
+        }
+    }
 }

@@ -15,8 +15,6 @@ pub struct Progress(HashMap<PromotionId, Seen>);
 /// Of one.
 #[derive(Default)]
 pub struct Seen {
-    /// Highest first part of a last id that each partition had: a lower one means that the stream went back.
-    pub highest: HashMap<Partition, u64>,
     /// How each partition stood at the last sweep.
     pub swept: HashMap<Partition, Swept>,
     /// Settled targets at the flushes of the last seconds.

@@ -112,6 +112,25 @@ fn a_redis_that_was_emptied_is_filled_again_and_public_counts_never_fall() {
     assert!(falls.is_empty(), "settled targets, by the public hash, fell (from, to): {falls:?}");
 }
 
+#[test]
+fn the_public_hash_of_an_ended_promotion_comes_back_after_a_flush() {
+    let world = slow().own_redis(RedisOptions::default()).start();
+    let campaign = world.write(&Plan::points("SPRING", 300));
+    let _stages = world.run(1);
+    world.completed(&campaign, LONG);
+    let summary = until("it has a summary", LONG, || world.summary_id(&campaign));
+    let before = world.cache.public(summary);
+    world.cache.run::<()>(&["FLUSHALL"]);
+    until("the hash is there again", secs(20), || {
+        let after = world.cache.public(summary);
+        let same = ["total_count", "published_count", "success_count"]
+            .iter()
+            .all(|name| after.get(*name) == before.get(*name));
+        same.then_some(())
+    });
+    world.books(&campaign).assert_paid_and_closed();
+}
+
 /// Reads the public hash again and again while `act` runs; gives each fall of what it says is settled.
 fn watching_the_public_hash(world: &World, campaign: &Campaign, act: impl FnOnce()) -> BTreeSet<(i64, i64)> {
     let summary = until("it was started", LONG, || world.summary_id(campaign));
