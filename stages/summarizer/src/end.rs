@@ -29,10 +29,13 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
     // An operator may requeue it at this very moment: then its keys are alive again, and stay.
     let Some(held) = tools.store.hold_completed(promotion.id).await? else { return Ok(()) };
     let config = &tools.context.config.summarizer;
-    tools
-        .streams
-        .write_summary(promotion.summary, promotion.total_count, counts, None, Some(config.summary_ttl))
-        .await?;
+    // A hash that is gone is made again; nothing was settled after the end.
+    let last = match tools.streams.read_summary(promotion.summary).await? {
+        Some(_) => None,
+        None => tools.store.completed_at(promotion.id).await?.map(|at| at.format("%Y%m%d%H%M%S").to_string()),
+    };
+    let (total, ttl) = (promotion.total_count, Some(config.summary_ttl));
+    tools.streams.write_summary(promotion.summary, total, counts, last.as_deref(), ttl).await?;
     crash::point("summarizer.ended_hash_written");
     let partitions: Vec<Partition> = promotion.partitions().collect();
     tools.streams.remove_partitions(&partitions, config.dead_ttl).await?;
