@@ -51,8 +51,8 @@ async fn an_added_type_has_the_tables_of_point_under_its_own_names() {
              a.table_name = 'campaign_promotion_point_{table}' AND b.table_name = 'campaign_promotion_cash_{table}'"
         )
     };
-    assert_eq!(field.number(&columns("targets")).await, 12);
-    assert_eq!(field.number(&columns("results")).await, 14 + 1);
+    assert_eq!(field.number(&columns("targets")).await, 13);
+    assert_eq!(field.number(&columns("results")).await, 15 + 1);
     field.number("SELECT COUNT(cash_target_id) FROM campaign_promotion_cash_targets").await;
     field.number("SELECT COUNT(cash_target_id) FROM campaign_promotion_cash_results").await;
     let list = field.json(&["type", "list"]);
