@@ -96,22 +96,6 @@ impl Store {
         rows.iter().map(|row| payout(row, kind.shape)).collect()
     }
 
-    /// Reads targets with their results, without an intent.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn payouts(
-        &self,
-        kind: &PayoutType,
-        promotion: PromotionId,
-        targets: &[TargetId],
-    ) -> Result<Vec<Payout>, StoreError> {
-        let sql = self.sql_of(kind)?;
-        let ids = json::ids(targets.iter().copied());
-        let rows = sqlx::query(&sql.read).bind(&ids).bind(promotion.0).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| payout(row, kind.shape)).collect()
-    }
-
     /// Writes outcomes, guarded, and tells how each row stands afterwards: as the statement proves, or read
     /// back where it does not. Repeating it is harmless: a final row is not changed again.
     ///
