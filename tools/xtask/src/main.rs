@@ -5,6 +5,7 @@ mod demo;
 mod down;
 mod http;
 mod install;
+mod reliability;
 mod run_dir;
 mod steps;
 mod test;
@@ -34,6 +35,8 @@ enum Command {
     Demo(demo::Options),
     /// Measures the pipeline against the bare loop, each stage against its ceiling, latency and idle cost
     Bench(bench::Options),
+    /// Makes docs/reliability.md of what chaos, model and fuzzing left behind
+    Reliability,
     /// Ends what a demo left running
     Down,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Reliability => reliability::run(),
         Command::Down => down::run(),
     };
     match outcome {

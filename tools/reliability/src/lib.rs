@@ -1,0 +1,133 @@
+//! The report on reliability, `docs/reliability.md`: generated, never written by hand.
+//!
+//! Whoever runs something that belongs in it (chaos, mutants, the model, fuzzing …) saves a [`Section`] under
+//! `.run/reliability/`; `cargo xtask reliability` makes the document of the sections that are there. A section holds
+//! nothing but what its run counted, and the command that counts it again.
+
+mod document;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+pub use document::render;
+
+/// Every section, in the order of the document.
+pub const SECTIONS: &[&str] =
+    &["chaos", "chaos-mutants", "crash-points", "sigterm", "weaker-money", "audit", "model", "model-mutants", "fuzz"];
+
+/// What one run adds to the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    /// One of [`SECTIONS`], and the name of its file.
+    pub name: String,
+    /// Its heading.
+    pub title: String,
+    /// The command that was run.
+    pub command: String,
+    /// The commit that was checked out, with `+` when files had been changed since.
+    pub commit: String,
+    /// When it began, UTC.
+    pub begun_at: String,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// What it did, a paragraph each.
+    pub text: Vec<String>,
+    /// What it counted.
+    pub tables: Vec<Table>,
+    #[serde(skip, default = "Instant::now")]
+    begun: Instant,
+}
+
+/// Figures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// As many cells each as there are columns.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Section {
+    /// A section whose run begins now.
+    ///
+    /// # Panics
+    /// When the name is not one of [`SECTIONS`].
+    pub fn begin(name: &str, title: &str, command: &str) -> Self {
+        assert!(SECTIONS.contains(&name), "{name} is not a section of the report");
+        Self {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            command: command.to_owned(),
+            commit: commit(),
+            begun_at: chrono::Utc::now().format("%Y-%m-%d %H:%M").to_string(),
+            seconds: 0.0,
+            text: Vec::new(),
+            tables: Vec::new(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// Adds a paragraph.
+    pub fn say(&mut self, paragraph: impl Into<String>) {
+        self.text.push(paragraph.into());
+    }
+
+    /// Adds a table.
+    pub fn table<const N: usize>(&mut self, title: &str, columns: [&str; N], rows: Vec<[String; N]>) {
+        let columns = columns.map(str::to_owned).to_vec();
+        let rows = rows.into_iter().map(Vec::from).collect();
+        self.tables.push(Table { title: title.to_owned(), columns, rows });
+    }
+
+    /// Ends the run and writes `.run/reliability/<name>.json`; tells where.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&mut self) -> Result<PathBuf> {
+        self.seconds = self.begun.elapsed().as_secs_f64();
+        let path = dir().join(format!("{}.json", self.name));
+        fs::create_dir_all(dir()).with_context(|| format!("cannot create {}", dir().display()))?;
+        fs::write(&path, serde_json::to_string_pretty(self)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// Where sections are kept.
+pub fn dir() -> PathBuf {
+    servers::workspace_dir().join(".run/reliability")
+}
+
+/// The sections in a folder, in the order of the document.
+///
+/// # Errors
+/// A file cannot be read, or is not a section.
+pub fn read(dir: &Path) -> Result<Vec<Section>> {
+    let mut sections = Vec::new();
+    for name in SECTIONS {
+        let path = dir.join(format!("{name}.json"));
+        if !path.exists() {
+            continue;
+        }
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        sections.push(serde_json::from_str(&text).with_context(|| format!("{} is not a section", path.display()))?);
+    }
+    Ok(sections)
+}
+
+fn commit() -> String {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).current_dir(servers::workspace_dir()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(head) = git(&["rev-parse", "--short=10", "HEAD"]) else { return "unknown".to_owned() };
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|status| !status.is_empty());
+    if changed { format!("{head}+") } else { head }
+}
