@@ -38,6 +38,12 @@ const NEEDS: &[Need] = &[
         purpose: "promtool, which checks and tests the alerts",
         services: &["prometheus"],
     },
+    Need {
+        package: "valgrind",
+        programs: &["valgrind"],
+        purpose: "counts the instructions of what every payout passes",
+        services: &[],
+    },
 ];
 
 /// Runs as root with the packages as `$1` and the services as `$2`. While it runs, a policy forbids packages to start
