@@ -5,10 +5,12 @@
 //! (intent 2.3 µs a row either way, and a third of the client's time). The statements stand in `sql/`,
 //! with the names of a payout type's tables left open; `sql::TypeSql` fills them in.
 
+mod begin;
 mod error;
 mod json;
 mod loading;
 mod operate;
+mod paid;
 mod pin;
 mod promotions;
 mod proof;
@@ -28,6 +30,7 @@ use chrono_tz::Tz;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::{Executor, MySqlPool};
 
+pub use begin::{Claim, Payout};
 pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
 pub use operate::{
@@ -37,7 +40,7 @@ pub use operate::{
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};
 pub use proof::{HeldCompleted, PartitionProof, Proof, StatusCount};
-pub use results::{Claim, Outcome, Payout};
+pub use results::Outcome;
 pub use schema::{Durability, Migrated};
 pub use targets::{Bounds, PageRow};
 

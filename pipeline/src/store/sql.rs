@@ -21,11 +21,15 @@ pub(super) fn maybe_text(row: &MySqlRow, at: usize) -> Result<Option<String>, sq
 /// Everything that is run against the tables of one type.
 pub(super) struct TypeSql {
     pub(super) kind: Arc<PayoutType>,
+    pub(super) read_targets: String,
+    pub(super) read_target_range: String,
+    pub(super) first_intent: String,
     pub(super) intent: String,
     pub(super) retry_intent: String,
     pub(super) read: String,
     pub(super) read_results: String,
     pub(super) paid: String,
+    pub(super) paid_range: String,
     pub(super) outcome: String,
     pub(super) page: String,
     pub(super) mark_published: String,
@@ -60,7 +64,7 @@ const POINT: Fragments = Fragments {
 };
 
 const VOUCHER: Fragments = Fragments {
-    target_columns: "t.voucher_number, t.is_withdrawal,",
+    target_columns: ", voucher_number, is_withdrawal",
     page_columns: ", voucher_number",
     paid_json: ", code VARCHAR(50) PATH '$[5]', pin VARCHAR(256) PATH '$[6]', expiry VARCHAR(19) PATH '$[7]'",
     paid_set: "r.voucher_code = v.code, r.voucher_pin = UNHEX(v.pin), r.voucher_expiry_at = CAST(v.expiry AS DATETIME),",
@@ -81,11 +85,15 @@ impl TypeSql {
     pub(super) fn new(kind: PayoutType) -> Self {
         let fill = |text: &str| fill(text, &kind);
         Self {
+            read_targets: fill(include_str!("sql/read_targets.sql")),
+            read_target_range: fill(include_str!("sql/read_target_range.sql")),
+            first_intent: fill(include_str!("sql/first_intent.sql")),
             intent: fill(include_str!("sql/intent.sql")),
             retry_intent: fill(include_str!("sql/retry_intent.sql")),
             read: fill(include_str!("sql/read.sql")),
             read_results: fill(include_str!("sql/read_results.sql")),
             paid: fill(include_str!("sql/paid.sql")),
+            paid_range: fill(include_str!("sql/paid_range.sql")),
             outcome: fill(include_str!("sql/outcome.sql")),
             page: fill(include_str!("sql/page.sql")),
             mark_published: fill(include_str!("sql/mark_published.sql")),
