@@ -186,7 +186,6 @@ impl Charging {
     /// Takes a batch on, in a task of its own. What has no room in `room` is left pending, for the retrier.
     pub fn submit(&self, claim: Claim, deliveries: Vec<Delivered>, room: Room) {
         metrics::received(deliveries.len());
-        metrics::in_flight(self.in_flight());
         let shared = Arc::clone(&self.shared);
         tokio::spawn(begin::batch(shared, claim, deliveries, room.0));
     }

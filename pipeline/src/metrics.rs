@@ -7,6 +7,7 @@
 mod catalog;
 mod handles;
 mod labels;
+mod limiter;
 mod promotions;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use handles::{Handles, Paying, Streams};
 pub use labels::{
     AttemptResult, BreakerState, Completed, DeadReason, ErrorClass, ItemState, RebuildReason, Resolved, RetryReason,
 };
+pub use limiter::limiter_heard;
 pub use promotions::{MAX_PROMOTIONS, PromotionFigures, promotions};
 
 use crate::config::Needs;
@@ -75,6 +77,9 @@ pub fn start(stage: &'static str, needs: Needs, upkeep: Duration) -> Result<(), 
 pub fn render() -> String {
     let Some(running) = RUNNING.get() else { return String::new() };
     running.process.collect();
+    if let (Some(paying), Some(tokens)) = (&running.handles.money, limiter::tokens()) {
+        paying.limiter_tokens.set(tokens);
+    }
     let mut text = running.prometheus.render();
     promotions::render(&mut text);
     text
@@ -187,6 +192,15 @@ pub fn group_recreated() {
     redis(|streams| streams.groups_recreated.increment(1));
 }
 
+/// What Redis uses and may use, in bytes; a limit of 0 is none. Rare, so its series are looked up: they are there only
+/// where somebody looks.
+pub fn redis_memory(used: u64, limit: u64) {
+    stage(|_| {
+        gauge!(catalog::REDIS_MEMORY_USED).set(used as f64);
+        gauge!(catalog::REDIS_MEMORY_LIMIT).set(limit as f64);
+    });
+}
+
 /// The figures of the promotions were collected.
 pub fn collected(duration: Duration) {
     redis(|streams| streams.collector_duration.record(duration));
@@ -214,7 +228,7 @@ pub fn dead_lettered(reason: DeadReason) {
 
 /// A dead-letter stream was full and dropped its oldest entries.
 pub fn dead_letters_dropped(entries: u64) {
-    money(|paying| paying.dead_letters_dropped.increment(entries));
+    redis(|streams| streams.dead_letters_dropped.increment(entries));
 }
 
 /// Deliveries of payouts that were final or under way were not called.
@@ -242,6 +256,11 @@ pub fn money_answered(request: Request, verdict: Verdict, duration: Duration) {
             durations.record(duration);
         }
     });
+}
+
+/// The configured limit that all replicas share, in requests per second; 0 is none.
+pub fn limit(per_second: u32) {
+    money(|paying| paying.limit.set(per_second));
 }
 
 /// A request waited for the shared limit.

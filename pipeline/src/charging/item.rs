@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::domain::decide::{Next, Request, Rules};
 use crate::domain::result::AttemptToken;
 use crate::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
+use crate::metrics;
 use crate::record::{Record, RecordError};
 use crate::store::Payout;
 use crate::streams::Delivery;
@@ -110,7 +111,9 @@ impl InFlight {
     /// Takes a target, unless it is taken.
     pub(super) fn take(&self, promotion: PromotionId, target: TargetId) -> Option<Held> {
         let key = (promotion, target);
-        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = set.insert(key);
+        metrics::in_flight(set.len());
         new.then(|| Held { set: self.clone(), key })
     }
 }
@@ -123,7 +126,9 @@ pub(super) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.set.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        let mut set = self.set.0.lock().unwrap_or_else(PoisonError::into_inner);
+        set.remove(&self.key);
+        metrics::in_flight(set.len());
     }
 }
 

@@ -47,6 +47,11 @@ impl Pacer {
     /// At a limit of 0 nobody waits.
     pub(super) fn new(streams: Streams, limit: u32) -> Self {
         let rate = limit.saturating_mul(GIVEN_AWAY).div_ceil(100);
+        metrics::limit(limit);
+        if let Some(interval) = Duration::from_secs(1).checked_div(rate) {
+            // Nobody was heard to reserve any.
+            metrics::limiter_heard(Duration::ZERO, AHEAD, interval);
+        }
         Self { streams, rate, waiting: AtomicU32::new(0), reserved: Mutex::default() }
     }
 
@@ -90,10 +95,14 @@ impl Pacer {
             let wanted = self.waiting.load(Ordering::Relaxed).clamp(1, (self.rate / SHARE_OF_A_SECOND).max(1));
             match self.streams.reserve(self.rate, wanted, AHEAD).await {
                 Ok(slots) if slots.count > 0 => {
+                    metrics::limiter_heard(slots.first_in + slots.interval * slots.count, AHEAD, slots.interval);
                     let next = Some(Instant::now() + slots.first_in);
                     *reserved = Reserved { next, interval: slots.interval, left: slots.count };
                 }
-                Ok(slots) => tokio::time::sleep(slots.retry_in.max(Duration::from_millis(1))).await,
+                Ok(slots) => {
+                    metrics::limiter_heard(AHEAD + slots.retry_in, AHEAD, slots.interval);
+                    tokio::time::sleep(slots.retry_in.max(Duration::from_millis(1))).await;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the limiter does not answer");
                     tokio::time::sleep(AWAY).await;

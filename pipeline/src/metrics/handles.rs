@@ -29,6 +29,7 @@ pub(super) struct Handles {
 pub(super) struct Streams {
     pub(super) rebuilt: Vec<Counter>,
     pub(super) groups_recreated: Counter,
+    pub(super) dead_letters_dropped: Counter,
     pub(super) collector_duration: Histogram,
     pub(super) collector_errors: Counter,
 }
@@ -38,13 +39,14 @@ pub(super) struct Paying {
     pub(super) attempts: Vec<Counter>,
     pub(super) retries: Vec<Counter>,
     pub(super) dead_letters: Vec<Counter>,
-    pub(super) dead_letters_dropped: Counter,
     pub(super) duplicates_blocked: Counter,
     pub(super) late_writes: Counter,
     pub(super) quarantined: Counter,
     /// By kind, then by verdict.
     pub(super) requests: Vec<Vec<Counter>>,
     pub(super) durations: Vec<Histogram>,
+    pub(super) limit: Gauge,
+    pub(super) limiter_tokens: Gauge,
     pub(super) limiter_wait: Histogram,
     pub(super) breaker: Gauge,
 }
@@ -79,6 +81,7 @@ impl Streams {
         Self {
             rebuilt: series(catalog::REBUILT, "reason", RebuildReason::ALL.iter().map(|l| l.label())),
             groups_recreated: counter!(catalog::GROUPS_RECREATED),
+            dead_letters_dropped: counter!(catalog::DEAD_LETTERS_DROPPED),
             collector_duration: histogram!(catalog::COLLECTOR_DURATION),
             collector_errors: counter!(catalog::COLLECTOR_ERRORS),
         }
@@ -96,12 +99,13 @@ impl Paying {
             attempts: series(catalog::ATTEMPTS, "result", AttemptResult::ALL.iter().map(|l| l.label())),
             retries: series(catalog::RETRIES, "reason", RetryReason::ALL.iter().map(|l| l.label())),
             dead_letters: series(catalog::DEAD_LETTERS, "reason", DeadReason::ALL.iter().map(|l| l.label())),
-            dead_letters_dropped: counter!(catalog::DEAD_LETTERS_DROPPED),
             duplicates_blocked: counter!(catalog::DUPLICATES_BLOCKED),
             late_writes: counter!(catalog::LATE_WRITES),
             quarantined: counter!(catalog::QUARANTINED),
             requests: REQUESTS.into_iter().map(|kind| of_kind(request(kind))).collect(),
             durations: REQUESTS.into_iter().map(duration).collect(),
+            limit: gauge!(catalog::LIMIT),
+            limiter_tokens: gauge!(catalog::LIMITER_TOKENS),
             limiter_wait: histogram!(catalog::LIMITER_WAIT),
             breaker: gauge!(catalog::BREAKER_STATE),
         }

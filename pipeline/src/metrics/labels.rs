@@ -38,6 +38,8 @@ labels! {
         Held = "held",
         /// Its entry was of no use, and deleted.
         Discarded = "discarded",
+        /// Loader: it is stored.
+        Loaded = "loaded",
         /// Summarizer: a summary was written.
         Flushed = "flushed",
         /// Summarizer: a promotion was proved complete.

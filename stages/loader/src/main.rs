@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use pipeline::config::{Config, Needs, process_environment};
-use pipeline::stage;
+use pipeline::stage::{self, Stage};
 
 use arguments::Arguments;
 use ending::Ending;
@@ -31,10 +31,11 @@ use ending::Ending;
 /// Exit code: refused or misused, as the command line parser has it.
 const EXIT_REFUSED: u8 = 2;
 
+const STAGE: Stage = Stage { name: "loader", needs: Needs { redis: false, money: false, pin: false } };
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let needs = Needs { redis: false, money: false, pin: false };
-    let config = match stage::configure("loader", needs, arguments.config.as_deref(), &process_environment()) {
+    let config = match stage::configure(STAGE.name, STAGE.needs, arguments.config.as_deref(), &process_environment()) {
         Ok(config) => config,
         Err(code) => return code,
     };
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         print!("{}", config.dump());
         return ExitCode::SUCCESS;
     }
-    stage::start_logging("loader", &config);
+    stage::start_logging(STAGE.name, &config);
     match start(&arguments, &config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Ending::Refused(refusal)) => {
@@ -61,6 +62,14 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments, config: &Config) -> Result<(), Ending> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(run::run(arguments, config))
+    // The second thread answers probes while this one reads the file.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    runtime.block_on(async {
+        let health = stage::expose(STAGE, config).await;
+        run::run(arguments, config, &health).await
+    })
 }

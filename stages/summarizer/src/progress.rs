@@ -25,6 +25,8 @@ pub struct Seen {
     pub settled: std::collections::VecDeque<(Instant, u64)>,
     /// What MySQL last proved, when, and how long that took.
     pub proof: Option<(Instant, Duration, Proof)>,
+    /// By how many results the counts then exceeded it.
+    pub excess: Option<u64>,
     /// Dead letters that had been dropped by the last flush.
     pub dropped: u64,
     /// Counts of the last flush.

@@ -11,8 +11,8 @@ pub(super) fn board() -> Board {
 fn zeros(board: Board) -> Board {
     board
         .row("Must be all zero")
-        .with(panel(Zero, "Entries that do not add up", "Published less settled against the streams. Not 0 for minutes: runbook ReconciliationMismatch, promoctl audit.", "short")
-            .query("sum(max by (promotion) (payout_promotion_drift_items{JOB})) or vector(0)", "entries"))
+        .with(panel(Zero, "Entries that do not add up", "Published less settled against the streams, and counters beyond what MySQL proves. Not 0 for minutes: runbook ReconciliationMismatch, promoctl audit.", "short")
+            .query("(sum(max by (promotion) (payout_promotion_drift_items{JOB})) or vector(0)) + (sum(max by (promotion) (payout_promotion_counts_excess_items{JOB})) or vector(0))", "entries"))
         .with(panel(Zero, "Unknown for 15 minutes", "Promotions with a payout of which nobody has known for 15 minutes whether it was made. Runbook UnknownOutcomeOld.", "short")
             .query("count(time() - min by (promotion) (payout_promotion_oldest_unknown_timestamp_seconds{JOB}) > 900) or vector(0)", "promotions"))
         .with(panel(Zero, "Wait for a person", "Payouts that the product may not decide. promoctl promotion show lists them, promoctl resolve closes them.", "short")
@@ -49,8 +49,9 @@ fn flow(board: Board) -> Board {
         .with(panel(Lines, "Failures", "Share of final results that are FAILED. Above what the campaign expects: stop it and ask. Runbook FailureRatioHigh.", "percentunit")
             .query(r#"sum(rate(payout_stage_items_completed_total{JOB, stage=~"payer|retrier", outcome="failed"}[5m])) / (sum(rate(payout_stage_items_completed_total{JOB, stage=~"payer|retrier", outcome=~"failed|success"}[5m])) > 0)"#, "failed")
             .limit(0.05))
-        .with(panel(Lines, "Done", "Share of each running promotion that is final. Flat with work left: look at the promotion.", "percentunit")
-            .query(r#"sum by (promotion) (max by (promotion, state) (payout_promotion_items{JOB, state=~"success|failed"})) / sum by (promotion) (max by (promotion, state) (payout_promotion_items{JOB}))"#, "promotion {{promotion}}"))
+        .with(panel(Lines, "Done", "Share of each running promotion that is final, and share of its money that is paid. Flat with work left: look at the promotion.", "percentunit")
+            .query(r#"sum by (promotion) (max by (promotion, state) (payout_promotion_items{JOB, state=~"success|failed"})) / sum by (promotion) (max by (promotion, state) (payout_promotion_items{JOB}))"#, "{{promotion}} targets")
+            .query(r#"max by (promotion) (payout_promotion_amount{JOB, state="success"}) / max by (promotion) (payout_promotion_planned_amount{JOB})"#, "{{promotion}} money"))
         .with(panel(Lines, "Time left", "At the rate of the last seconds. Beyond what was promised: more payers, or a higher limit.", "s")
             .query("max by (promotion) (payout_promotion_estimated_end_timestamp_seconds{JOB}) - time()", "promotion {{promotion}}"))
         .with(panel(Lines, "Backlog", "Published and not settled. It is full at the window while the dispatcher is ahead, which is well; it should empty at the end.", "short")

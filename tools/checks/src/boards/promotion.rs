@@ -28,8 +28,9 @@ fn numbers(board: Board) -> Board {
         .with(panel(Number, "Wait for a person", "The promotion cannot complete before each is resolved: promoctl resolve.", "short")
             .query(r#"sum(max by (promotion) (payout_promotion_held_items{JOB, promotion=~"$promotion"}))"#, "held")
             .limit(1.0))
-        .with(panel(Number, "Paid", "Money of what is SUCCESS, by MySQL, some seconds old.", "short")
-            .query(r#"sum(max by (promotion) (payout_promotion_amount{JOB, promotion=~"$promotion", state="success"}))"#, "paid"))
+        .with(panel(Number, "Money", "Paid, by MySQL, some seconds old, and planned. Equal at the end but for what failed: promoctl promotion show.", "short")
+            .query(r#"sum(max by (promotion) (payout_promotion_amount{JOB, promotion=~"$promotion", state="success"}))"#, "paid")
+            .query(r#"sum(max by (promotion) (payout_promotion_planned_amount{JOB, promotion=~"$promotion"}))"#, "planned"))
 }
 
 fn progress(board: Board) -> Board {
@@ -52,8 +53,9 @@ fn progress(board: Board) -> Board {
             .query(r#"time() - min by (promotion) (payout_promotion_oldest_undelivered_timestamp_seconds{JOB, promotion=~"$promotion"})"#, "{{promotion}} not taken")
             .query(r#"time() - min by (promotion) (payout_promotion_oldest_pending_timestamp_seconds{JOB, promotion=~"$promotion"})"#, "{{promotion}} under way")
             .query(r#"time() - min by (promotion) (payout_promotion_oldest_unknown_timestamp_seconds{JOB, promotion=~"$promotion"})"#, "{{promotion}} unknown"))
-        .with(panel(Lines, "Does not add up", "Published less settled against the streams. Must be 0 but for moments: runbook ReconciliationMismatch.", "short")
-            .query(r#"max by (promotion) (payout_promotion_drift_items{JOB, promotion=~"$promotion"})"#, "promotion {{promotion}}")
+        .with(panel(Lines, "Does not add up", "Published less settled against the streams; counters beyond what MySQL proves. Must be 0 but for moments: runbook ReconciliationMismatch.", "short")
+            .query(r#"max by (promotion) (payout_promotion_drift_items{JOB, promotion=~"$promotion"})"#, "{{promotion}} entries")
+            .query(r#"max by (promotion) (payout_promotion_counts_excess_items{JOB, promotion=~"$promotion"})"#, "{{promotion}} counters")
             .limit(1.0))
         .with(panel(Lines, "Estimated end", "Should stay level. A line that moves away as fast as time passes: it stands still.", "dateTimeAsIso")
             .query(r#"1000 * max by (promotion) (payout_promotion_estimated_end_timestamp_seconds{JOB, promotion=~"$promotion"})"#, "promotion {{promotion}}"))
