@@ -11,6 +11,7 @@ mod filter;
 mod issues;
 mod listed;
 mod overview;
+mod requeue;
 mod resolve;
 mod types;
 
@@ -23,6 +24,9 @@ pub use filter::TargetFilter;
 pub use issues::{IssueGroup, Waiting};
 pub use listed::Listed;
 pub use overview::Overview;
+pub use requeue::{
+    Became, Moved, Open, PlanGroup, PlanStatus, Planned, PlannedNow, RequeueSlice, RetryPlan, SliceRefused, Wanted,
+};
 pub use resolve::{Resolution, Unresolved};
 pub use types::{AddedType, TypeLine};
 
