@@ -16,6 +16,7 @@ mod begin;
 mod breaker;
 mod call;
 mod finish;
+mod inquiry;
 mod item;
 mod pacer;
 mod patience;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use active::{Active, Running};
+pub use inquiry::{Inquiry, Question};
 pub use item::Delivered;
 
 use crate::config::Config;
@@ -83,6 +85,16 @@ struct Shared {
     finished: tokio::sync::mpsc::Sender<Finished>,
 }
 
+/// What the deployment's `money` can do, and how far we go.
+pub fn rules(config: &Config) -> Rules {
+    Rules {
+        lookup: config.money.lookup,
+        cancel: config.money.cancel,
+        max_attempts: config.retry.max_attempts,
+        key_lifetime: config.money.key_retention.saturating_sub(config.money.key_retention_margin),
+    }
+}
+
 /// What one process may hold: no more than it could send under the whole limit in a part of the time that an
 /// entry may wait for it.
 fn capacity(config: &Config) -> usize {
@@ -123,17 +135,11 @@ impl Charging {
     /// Starts the workers and the writer of outcomes. They end with the process.
     pub fn start(tools: Tools, active: Active) -> Self {
         let config = Arc::clone(&tools.config);
-        let rules = Rules {
-            lookup: config.money.lookup,
-            cancel: config.money.cancel,
-            max_attempts: config.retry.max_attempts,
-            key_lifetime: config.money.key_retention.saturating_sub(config.money.key_retention_margin),
-        };
         let capacity = capacity(&config);
         let (calls, queue) = async_channel::bounded(capacity);
         let (finished, outcomes) = tokio::sync::mpsc::channel(capacity);
         let shared = Arc::new(Shared {
-            rules,
+            rules: rules(&config),
             active,
             pacer: Pacer::new(tools.streams.clone(), config.money.max_rps),
             breaker: Breaker::start(tools.streams.clone(), &config, &tools.consumer, tools.shutdown.clone()),

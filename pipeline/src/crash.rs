@@ -37,6 +37,11 @@ pub const POINTS: &[&str] = &[
     "summarizer.keys_removed",
     "summarizer.differs",
     "summarizer.rebuilt",
+    "requeue.proved",
+    "requeue.begun",
+    "requeue.seeded",
+    "requeue.written",
+    "requeue.rebuilt",
 ];
 
 /// Passes a place.

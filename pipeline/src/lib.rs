@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod money;
 pub mod rebuild;
 pub mod record;
+pub mod requeue;
 pub mod shutdown;
 pub mod stage;
 pub mod startup;

@@ -34,8 +34,9 @@ pub use begin::{Claim, Payout};
 pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
 pub use operate::{
-    AddedType, Changed, Evidence, Extent, IssueGroup, OperatorAct, Overview, Refusal, Resolution, Stray, TypeLine,
-    Unresolved, Waiting, resumes_to,
+    AddedType, Became, Changed, Evidence, Extent, IssueGroup, Listed, Moved, Open, OperatorAct, Overview, PlanGroup,
+    PlanStatus, Planned, PlannedNow, Refusal, RequeueSlice, Resolution, RetryPlan, SliceRefused, Stray, TargetFilter,
+    TypeLine, Unresolved, Waiting, Wanted, resumes_to,
 };
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};

@@ -61,6 +61,11 @@ impl Breaker {
         breaker
     }
 
+    /// Learns where the breaker stands, for who begins to ask at once.
+    pub(super) async fn learn(&self) {
+        self.tell().await;
+    }
+
     /// How much new work may be taken, where `whole` would be usual.
     pub(super) fn appetite(&self, whole: usize) -> usize {
         self.shared.asked.fetch_add(1, Ordering::Relaxed);

@@ -7,8 +7,11 @@
 mod change;
 mod discard;
 mod evidence;
+mod filter;
 mod issues;
+mod listed;
 mod overview;
+mod requeue;
 mod resolve;
 mod types;
 
@@ -17,8 +20,13 @@ use sqlx::MySqlConnection;
 
 pub use change::{Changed, Refusal, resumes_to};
 pub use evidence::{Evidence, Extent, Stray};
+pub use filter::TargetFilter;
 pub use issues::{IssueGroup, Waiting};
+pub use listed::Listed;
 pub use overview::Overview;
+pub use requeue::{
+    Became, Moved, Open, PlanGroup, PlanStatus, Planned, PlannedNow, RequeueSlice, RetryPlan, SliceRefused, Wanted,
+};
 pub use resolve::{Resolution, Unresolved};
 pub use types::{AddedType, TypeLine};
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::dead::DeadCommand;
+use crate::retry::RetryCommand;
+
 /// See everything, stop anything, check every invariant.
 #[derive(Parser, Debug)]
 #[command(
@@ -76,6 +79,16 @@ pub(crate) enum Command {
     Pending {
         #[command(subcommand)]
         command: PendingCommand,
+    },
+    /// Give FAILED targets new attempts: first a plan, then exactly that
+    Retry {
+        #[command(subcommand)]
+        command: RetryCommand,
+    },
+    /// Targets that are FAILED
+    Dead {
+        #[command(subcommand)]
+        command: DeadCommand,
     },
     /// Print a completion script
     Completions {

@@ -8,6 +8,7 @@ mod audit;
 mod cli;
 mod consent;
 mod consumers;
+mod dead;
 mod ended;
 mod migrate;
 mod output;
@@ -15,6 +16,7 @@ mod pending;
 mod promotion;
 mod repair;
 mod resolve;
+mod retry;
 mod session;
 mod types;
 
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         clap_complete::generate(shell, &mut Cli::command(), "promoctl", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
-    let needs = Needs { redis: needs_redis(&cli.command), money: false, pin: false };
+    let needs = Needs { redis: needs_redis(&cli.command), money: needs_money(&cli.command), pin: false };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -67,7 +69,25 @@ fn needs_redis(command: &Command) -> bool {
         | Command::Repair(_)
         | Command::Consumers { .. }
         | Command::Pending { .. } => true,
+        Command::Retry { command } => command.needs_servers(),
+        Command::Dead { command } => command.needs_servers(),
         Command::Promotion { .. } | Command::Migrate | Command::Type { .. } | Command::Completions { .. } => false,
+    }
+}
+
+fn needs_money(command: &Command) -> bool {
+    match command {
+        Command::Retry { command } => command.needs_servers(),
+        Command::Dead { command } => command.needs_servers(),
+        Command::Promotion { .. }
+        | Command::Resolve(_)
+        | Command::Audit(_)
+        | Command::Repair(_)
+        | Command::Consumers { .. }
+        | Command::Pending { .. }
+        | Command::Migrate
+        | Command::Type { .. }
+        | Command::Completions { .. } => false,
     }
 }
 
@@ -94,6 +114,8 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
             consumers::list(&session, promotion).await
         }
         Command::Pending { command: PendingCommand::List(args) } => pending::list(&session, &args).await,
+        Command::Retry { command } => retry::run(&session, &command).await,
+        Command::Dead { command } => dead::run(&session, &command).await,
         Command::Completions { .. } => Ok(Ended::Done),
     }
 }

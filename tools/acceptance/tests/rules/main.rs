@@ -8,6 +8,7 @@ mod limits;
 mod operators;
 mod outside;
 mod processes;
+mod requeue;
 mod secrets;
 mod unknown;
 

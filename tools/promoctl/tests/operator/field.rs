@@ -66,6 +66,10 @@ impl Field {
         self.launch(args).run(BOUND).unwrap()
     }
 
+    pub(crate) fn redis_url(&self) -> &str {
+        &self.redis_url
+    }
+
     /// The exit code.
     pub(crate) fn code(&self, args: &[&str]) -> i32 {
         self.ctl(args).status.code().unwrap()

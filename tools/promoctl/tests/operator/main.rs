@@ -5,8 +5,10 @@
 mod audit;
 mod audit_scale;
 mod changes;
+mod dead;
 mod field;
 mod listing;
 mod repairing;
+mod requeueing;
 mod resolving;
 mod schema;
