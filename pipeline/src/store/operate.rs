@@ -9,6 +9,7 @@ mod discard;
 mod evidence;
 mod issues;
 mod overview;
+mod reschedule;
 mod resolve;
 mod types;
 
@@ -19,6 +20,7 @@ pub use change::{Changed, Refusal, resumes_to};
 pub use evidence::{Evidence, Extent, Stray};
 pub use issues::{IssueGroup, Waiting};
 pub use overview::Overview;
+pub use reschedule::{Reservation, may_be_rescheduled};
 pub use resolve::{Resolution, Unresolved};
 pub use types::{AddedType, TypeLine};
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::promotion::reschedule::RescheduleArgs;
+
 /// See everything, stop anything, check every invariant.
 #[derive(Parser, Debug)]
 #[command(
@@ -105,6 +107,8 @@ pub(crate) enum PromotionCommand {
     Stop(StopArgs),
     /// Resume a stopped or failed promotion
     Resume(ChangeArgs),
+    /// Give a promotion that was never started another time or priority
+    Reschedule(RescheduleArgs),
     /// Remove a promotion that was never started, which frees its campaign code
     Discard(ChangeArgs),
 }

@@ -85,6 +85,7 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
             PromotionCommand::Show { id } => promotion::show::run(&session, id).await,
             PromotionCommand::Stop(args) => promotion::stop::run(&session, &args).await,
             PromotionCommand::Resume(args) => promotion::resume::run(&session, &args).await,
+            PromotionCommand::Reschedule(args) => promotion::reschedule::run(&session, &args).await,
             PromotionCommand::Discard(args) => promotion::discard::run(&session, &args).await,
         },
         Command::Resolve(args) => resolve::run(&session, &args).await,

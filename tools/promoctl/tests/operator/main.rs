@@ -8,5 +8,6 @@ mod changes;
 mod field;
 mod listing;
 mod repairing;
+mod rescheduling;
 mod resolving;
 mod schema;
