@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 mod age;
 mod breaker;
+mod browse;
 mod entries;
 mod error;
 mod facts;
@@ -32,6 +33,7 @@ mod state;
 mod summary;
 
 pub use breaker::{Breaker, BreakerPolicy};
+pub use browse::Body;
 pub use error::{Outage, ReadError, StreamsError};
 pub use facts::ServerFacts;
 pub use lease::Lease;

@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::consumers::prune::PruneArgs;
+use crate::pending::PendingArgs;
+use crate::pending::retry_now::RetryNowArgs;
 use crate::promotion::reschedule::RescheduleArgs;
 
 /// See everything, stop anything, check every invariant.
@@ -121,12 +124,16 @@ pub(crate) enum ConsumersCommand {
         #[arg(long)]
         promotion: i64,
     },
+    /// Remove consumers that hold nothing and are idle; never one that holds an entry
+    Prune(PruneArgs),
 }
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum PendingCommand {
     /// Entries that somebody holds, straight from XPENDING, with their rows
     List(PendingArgs),
+    /// Make parked entries due now, whatever their backoff; an unknown outcome is looked up first, as always
+    RetryNow(RetryNowArgs),
 }
 
 /// Permission to write.
@@ -241,28 +248,6 @@ pub(crate) struct RepairArgs {
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) consent: Consent,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct PendingArgs {
-    /// Promotion
-    #[arg(long)]
-    pub(crate) promotion: i64,
-    /// Only what this consumer holds (`retry` and `held` own parked entries)
-    #[arg(long)]
-    pub(crate) consumer: Option<String>,
-    /// Only what nobody touched for this long
-    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub(crate) min_idle: Option<Duration>,
-    /// Only what was delivered this often
-    #[arg(long, value_name = "N")]
-    pub(crate) min_deliveries: Option<u64>,
-    /// Most entries to show
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) limit: u32,
-    /// Continue behind this entry (`next_cursor` of the page before): partition/consumer/entry id
-    #[arg(long)]
-    pub(crate) cursor: Option<String>,
 }
 
 #[cfg(test)]

@@ -94,7 +94,9 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
         Command::Consumers { command: ConsumersCommand::List { promotion } } => {
             consumers::list(&session, promotion).await
         }
+        Command::Consumers { command: ConsumersCommand::Prune(args) } => consumers::prune::run(&session, &args).await,
         Command::Pending { command: PendingCommand::List(args) } => pending::list(&session, &args).await,
+        Command::Pending { command: PendingCommand::RetryNow(args) } => pending::retry_now::run(&session, &args).await,
         Command::Completions { .. } => Ok(Ended::Done),
     }
 }

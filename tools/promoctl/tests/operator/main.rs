@@ -7,6 +7,7 @@ mod audit_scale;
 mod changes;
 mod field;
 mod listing;
+mod parked;
 mod repairing;
 mod rescheduling;
 mod resolving;
