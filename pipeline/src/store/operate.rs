@@ -7,7 +7,9 @@
 mod change;
 mod discard;
 mod evidence;
+mod filter;
 mod issues;
+mod listed;
 mod overview;
 mod reschedule;
 mod resolve;
@@ -18,7 +20,9 @@ use sqlx::MySqlConnection;
 
 pub use change::{Changed, Refusal, resumes_to};
 pub use evidence::{Evidence, Extent, Stray};
+pub use filter::TargetFilter;
 pub use issues::{IssueGroup, Waiting};
+pub use listed::Listed;
 pub use overview::Overview;
 pub use reschedule::{Reservation, may_be_rescheduled};
 pub use resolve::{Resolution, Unresolved};
