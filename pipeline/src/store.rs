@@ -31,8 +31,9 @@ use sqlx::{Executor, MySqlPool};
 pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
 pub use operate::{
-    AddedType, Changed, Evidence, Extent, IssueGroup, Listed, OperatorAct, Overview, Refusal, Reservation, Resolution,
-    Stray, TargetFilter, TypeLine, Unresolved, Waiting, may_be_rescheduled, resumes_to,
+    AddedType, Changed, Evidence, Extent, IssueGroup, Listed, LoadedFrom, OperatorAct, Overview, RecordedAct, Refusal,
+    Reservation, Resolution, ResultHistory, ServerSettings, Standing, Stray, Stretch, TargetFilter, TargetHistory,
+    TargetLine, TypeLine, Unresolved, Waiting, may_be_rescheduled, resumes_to,
 };
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};

@@ -7,16 +7,18 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::consumers::prune::PruneArgs;
+use crate::doctor::DoctorArgs;
 use crate::pending::PendingArgs;
 use crate::pending::retry_now::RetryNowArgs;
 use crate::promotion::reschedule::RescheduleArgs;
+use crate::targets::TargetsCommand;
 
 /// See everything, stop anything, check every invariant.
 #[derive(Parser, Debug)]
 #[command(
     name = "promoctl",
     version,
-    after_help = "Exit codes: 0 done, 1 failed (or an invariant is broken), 2 refused or misused, 3 partly, 64 faults in the \
+    after_help = "Exit codes: 0 done, 1 failed (or an invariant is broken, or doctor found an error), 2 refused or misused, 3 partly, 64 faults in the \
                   configuration.\nDATABASE_URL and REDIS_URL say where the servers are; see the stages' --dump-config for the rest."
 )]
 pub(crate) struct Cli {
@@ -82,6 +84,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PendingCommand,
     },
+    /// Who is to be paid, and what became of it
+    Targets {
+        #[command(subcommand)]
+        command: TargetsCommand,
+    },
+    /// Look for what endangers data or keeps payouts from being made; writes nothing
+    Doctor(DoctorArgs),
     /// Print a completion script
     Completions {
         /// For which shell

@@ -8,6 +8,7 @@ mod audit;
 mod cli;
 mod consent;
 mod consumers;
+mod doctor;
 mod ended;
 mod migrate;
 mod output;
@@ -16,6 +17,7 @@ mod promotion;
 mod repair;
 mod resolve;
 mod session;
+mod targets;
 mod types;
 
 use std::process::ExitCode;
@@ -26,6 +28,7 @@ use cli::{Cli, Command, ConsumersCommand, PendingCommand, PromotionCommand, Type
 use ended::{Ended, Refused};
 use pipeline::config::Needs;
 use session::Session;
+use targets::TargetsCommand;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
         clap_complete::generate(shell, &mut Cli::command(), "promoctl", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
-    let needs = Needs { redis: needs_redis(&cli.command), money: false, pin: false };
+    let needs = Needs { redis: needs_redis(&cli.command), money: needs_money(&cli.command), pin: false };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -66,13 +69,24 @@ fn needs_redis(command: &Command) -> bool {
         | Command::Audit(_)
         | Command::Repair(_)
         | Command::Consumers { .. }
-        | Command::Pending { .. } => true,
-        Command::Promotion { .. } | Command::Migrate | Command::Type { .. } | Command::Completions { .. } => false,
+        | Command::Pending { .. }
+        | Command::Targets { command: TargetsCommand::Show(_) }
+        | Command::Doctor(_) => true,
+        Command::Promotion { .. }
+        | Command::Migrate
+        | Command::Type { .. }
+        | Command::Targets { command: TargetsCommand::List(_) }
+        | Command::Completions { .. } => false,
     }
 }
 
+fn needs_money(command: &Command) -> bool {
+    matches!(command, Command::Targets { command: TargetsCommand::Show(args) } if !args.no_lookup)
+}
+
 async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
-    if !matches!(command, Command::Migrate) {
+    // The doctor tells what is wrong with the schema, and with the server, itself.
+    if !matches!(command, Command::Migrate | Command::Doctor(_)) {
         session.store.check_schema().await?;
         session.store.refresh_types().await?;
     }
@@ -97,6 +111,9 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
         Command::Consumers { command: ConsumersCommand::Prune(args) } => consumers::prune::run(&session, &args).await,
         Command::Pending { command: PendingCommand::List(args) } => pending::list(&session, &args).await,
         Command::Pending { command: PendingCommand::RetryNow(args) } => pending::retry_now::run(&session, &args).await,
+        Command::Targets { command: TargetsCommand::List(args) } => targets::list::run(&session, &args).await,
+        Command::Targets { command: TargetsCommand::Show(args) } => targets::show::run(&session, &args).await,
+        Command::Doctor(args) => doctor::run(&session, &args).await,
         Command::Completions { .. } => Ok(Ended::Done),
     }
 }
