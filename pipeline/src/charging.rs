@@ -30,6 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use active::{Active, Running};
 pub use inquiry::{Inquiry, Question};
 pub use item::Delivered;
+pub use pacer::Pacer;
 
 use crate::config::Config;
 use crate::domain::decide::Rules;
@@ -42,7 +43,6 @@ use crate::streams::Streams;
 use breaker::Breaker;
 use finish::Finished;
 use item::{InFlight, Item};
-use pacer::Pacer;
 
 /// What charging works with.
 pub struct Tools {

@@ -4,6 +4,7 @@
 //! checked before anything else happens, and every fault is reported at once. No other module reads
 //! environment variables, and this one reads them from a map, so that tests need none.
 
+mod agreed;
 mod build;
 mod check;
 mod dump;

@@ -41,6 +41,15 @@ pub fn consumer_lease(consumer: &str) -> String {
     format!("payout:consumer:{consumer}")
 }
 
+/// Hash in which a process of a stage says that it runs, and with which configuration. It has a TTL, and nobody
+/// decides anything by it: for `doctor`.
+pub fn replica(stage: &str, name: &str, process: u32) -> String {
+    format!("payout:replica:{stage}:{name}:{process}")
+}
+
+/// Matches every key of [`replica`].
+pub const REPLICAS: &str = "payout:replica:*";
+
 /// `Idempotency-Key`: `{campaign_code}_{customer_uid}`, and `.g2` and so on behind it for the later
 /// generations that only an operator's requeue begins. The dot cannot occur in a campaign code, so no
 /// two keys can meet. It names a person: [`fmt::Debug`] hides it.

@@ -12,10 +12,14 @@ use crate::money::{Money, Settings};
 use crate::shutdown::Shutdown;
 use crate::stage::Context;
 use crate::store::{PinCipher, Store, StoreSettings};
-use crate::streams::{Lease, Streams, Timeouts};
+use crate::streams::{Lease, Replica, Streams, Timeouts};
 
 /// Pause between two looks at a server that is away.
 const AWAY: Duration = Duration::from_millis(500);
+/// How often a process says that it runs: two commands, which are nothing beside its work.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(30);
+/// How long that is believed: one announcement may be lost.
+const ANNOUNCED_FOR: Duration = Duration::from_secs(75);
 
 /// The tables, as the configuration says. Connects to nothing yet.
 ///
@@ -72,10 +76,37 @@ pub fn money(config: &Config) -> anyhow::Result<Money> {
 /// A Redis that may evict keys is refused: a stream that vanished under memory pressure would be noticed only by
 /// the sweep. What merely weakens durability is warned of.
 pub async fn servers(context: &Context, store: &Store, streams: &Streams) -> anyhow::Result<bool> {
-    if !mysql(context, store).await? {
+    if !mysql(context, store).await? || !redis(context, streams).await? {
         return Ok(false);
     }
-    redis(context, streams).await
+    tokio::spawn(announce(context.clone(), streams.clone()));
+    Ok(true)
+}
+
+/// Says that this process runs, and with which configuration, until the end is requested. For people alone: that it
+/// could not be said is no reason to do anything.
+async fn announce(context: Context, streams: Streams) {
+    let (config, stage) = (&context.config, context.stage);
+    let replica = Replica {
+        stage: stage.name.to_owned(),
+        name: config.consumer_name.clone(),
+        process: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at_ms: chrono::Utc::now().timestamp_millis(),
+        config_hash: config.fingerprint(stage.needs),
+        settings: config.agreed(stage.needs),
+    };
+    loop {
+        if let Err(error) = streams.announce(&replica, ANNOUNCED_FOR).await {
+            tracing::debug!(%error, "cannot announce this process");
+        }
+        if context.shutdown.sleep(ANNOUNCE_EVERY).await {
+            break;
+        }
+    }
+    if let Err(error) = streams.withdraw(&replica).await {
+        tracing::debug!(%error, "cannot take the announcement back; it ends by itself");
+    }
 }
 
 async fn mysql(context: &Context, store: &Store) -> anyhow::Result<bool> {

@@ -34,9 +34,10 @@ pub use begin::{Claim, Payout};
 pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
 pub use operate::{
-    AddedType, Became, Changed, Evidence, Extent, IssueGroup, Listed, Moved, Open, OperatorAct, Overview, PlanGroup,
-    PlanStatus, Planned, PlannedNow, Refusal, RequeueSlice, Resolution, RetryPlan, SliceRefused, Stray, TargetFilter,
-    TypeLine, Unresolved, Waiting, Wanted, resumes_to,
+    AddedType, Became, Changed, Evidence, Extent, IssueGroup, Listed, LoadedFrom, Moved, Open, OperatorAct, Overview,
+    PlanGroup, PlanStatus, Planned, PlannedNow, RecordedAct, Refusal, RequeueSlice, Reservation, Resolution,
+    ResultHistory, RetryPlan, ServerSettings, SliceRefused, Standing, Stray, Stretch, TargetFilter, TargetHistory,
+    TargetLine, TypeLine, Unresolved, Waiting, Wanted, may_be_rescheduled, resumes_to,
 };
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};

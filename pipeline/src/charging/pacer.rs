@@ -28,7 +28,8 @@ const GIVEN_AWAY: u32 = 97;
 /// Pause when Redis does not answer: without it there is no limit that all share, so nothing is sent.
 const AWAY: Duration = Duration::from_millis(200);
 
-pub(super) struct Pacer {
+/// Waits for slots of the shared limit.
+pub struct Pacer {
     streams: Streams,
     rate: u32,
     waiting: AtomicU32,
@@ -45,7 +46,7 @@ struct Reserved {
 
 impl Pacer {
     /// At a limit of 0 nobody waits.
-    pub(super) fn new(streams: Streams, limit: u32) -> Self {
+    pub fn new(streams: Streams, limit: u32) -> Self {
         let rate = limit.saturating_mul(GIVEN_AWAY).div_ceil(100);
         metrics::limit(limit);
         if let Some(interval) = Duration::from_secs(1).checked_div(rate) {
@@ -56,7 +57,7 @@ impl Pacer {
     }
 
     /// Waits for a slot; `false` when none is to be had until `deadline`.
-    pub(super) async fn slot(&self, deadline: Instant) -> bool {
+    pub async fn slot(&self, deadline: Instant) -> bool {
         if self.rate == 0 {
             return true;
         }

@@ -8,11 +8,15 @@ mod change;
 mod discard;
 mod evidence;
 mod filter;
+mod history;
 mod issues;
 mod listed;
+mod listing;
 mod overview;
 mod requeue;
+mod reschedule;
 mod resolve;
+mod server;
 mod types;
 
 use chrono::NaiveDateTime;
@@ -21,13 +25,17 @@ use sqlx::MySqlConnection;
 pub use change::{Changed, Refusal, resumes_to};
 pub use evidence::{Evidence, Extent, Stray};
 pub use filter::TargetFilter;
+pub use history::{LoadedFrom, RecordedAct, ResultHistory, TargetHistory};
 pub use issues::{IssueGroup, Waiting};
 pub use listed::Listed;
+pub use listing::{Standing, Stretch, TargetLine};
 pub use overview::Overview;
 pub use requeue::{
     Became, Moved, Open, PlanGroup, PlanStatus, Planned, PlannedNow, RequeueSlice, RetryPlan, SliceRefused, Wanted,
 };
+pub use reschedule::{Reservation, may_be_rescheduled};
 pub use resolve::{Resolution, Unresolved};
+pub use server::ServerSettings;
 pub use types::{AddedType, TypeLine};
 
 use super::{Store, StoreError};

@@ -30,7 +30,7 @@ pub enum PollScope {
 pub enum Started {
     /// It is IN_PROGRESS now, by this call.
     Yes,
-    /// Somebody else moved it on.
+    /// Somebody else moved it on, or put it off.
     No,
 }
 
@@ -153,13 +153,25 @@ impl Store {
     }
 
     /// READY → IN_PROGRESS by compare-and-set, in one transaction with the summary row. Two dispatchers may
-    /// race: one of them starts it.
+    /// race: one of them starts it. Whether it is due is asked again under the row's lock: an operator may have
+    /// put it off since it was seen.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn start(&self, id: PromotionId) -> Result<Started, StoreError> {
         let now = self.now();
         let mut transaction = self.pool.begin().await?;
+        let due: Option<i64> = sqlx::query_scalar(
+            "SELECT promotion_id FROM campaign_promotions WHERE promotion_id = ? \
+             AND (reservation_at IS NULL OR reservation_at <= ?) FOR UPDATE",
+        )
+        .bind(id.0)
+        .bind(now)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if due.is_none() {
+            return Ok(Started::No);
+        }
         let moved = move_status(&mut transaction, id, PromotionStatus::Ready, PromotionStatus::InProgress, now).await?;
         if !moved {
             return Ok(Started::No);

@@ -30,6 +30,15 @@ impl Slots {
     }
 }
 
+/// Where the limiter stands: for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LimiterState {
+    /// From now until the next free slot; zero when nobody uses the limit.
+    pub next_in: Duration,
+    /// For how much longer everybody holds back, because `money` answered 429.
+    pub held_for: Duration,
+}
+
 /// Longest horizon and interval: differences stay exact in the script.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -73,6 +82,21 @@ impl Streams {
         }
         // Interval and horizon bound what a slot may be: this caller knows neither, so they bound nothing.
         reply::ok(self.limit(1, 0, LONGEST, pause).await?).map(drop)
+    }
+
+    /// Where the limiter stands. Reserves nothing.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn limiter_state(&self) -> Result<LimiterState, StreamsError> {
+        let mut command = redis::cmd("GET");
+        command.arg(keys::LIMITER);
+        let text = reply::optional_text(self.link.query(command).await?)?;
+        let numbers: Vec<u64> = text.iter().flat_map(|text| text.split(':')).flat_map(str::parse).collect();
+        let [slot_s, slot_ns, hold_s, hold_ns] = numbers[..] else { return Ok(LimiterState::default()) };
+        let now = self.clock().await?;
+        let from_now = |s, ns| (Duration::from_secs(s) + Duration::from_nanos(ns)).saturating_sub(now);
+        Ok(LimiterState { next_in: from_now(slot_s, slot_ns), held_for: from_now(hold_s, hold_ns) })
     }
 
     async fn limit(

@@ -176,7 +176,7 @@ impl Streams {
 }
 
 /// The items of a reply; none when the stream or its group is missing.
-fn items(value: Value) -> Result<Vec<Value>, StreamsError> {
+pub(super) fn items(value: Value) -> Result<Vec<Value>, StreamsError> {
     match &value {
         Value::ServerError(error) if is_missing(error) => Ok(Vec::new()),
         _ => reply::array(value),
@@ -200,7 +200,7 @@ fn consumer(value: Value) -> Result<Consumer, StreamsError> {
     Ok(consumer)
 }
 
-fn pending_entry(value: Value) -> Result<PendingEntry, StreamsError> {
+pub(super) fn pending_entry(value: Value) -> Result<PendingEntry, StreamsError> {
     let [id, consumer, idle, deliveries] = reply::tuple(value)?;
     Ok(PendingEntry {
         id: reply::id(id)?,

@@ -172,3 +172,15 @@ async fn only_an_idle_consumer_that_holds_nothing_is_pruned() {
     assert_eq!(space.streams.prune(P, keys::RETRY, Duration::ZERO).await, Ok(false), "parked entries need it");
     assert_eq!(space.pending(keys::RETRY).await, []);
 }
+
+#[tokio::test]
+async fn a_consumer_that_is_given_an_entry_between_being_listed_and_pruned_stays_with_it() {
+    let mut space = Space::fresh().await;
+    space.publish(1..=1).await;
+    space.say(&format!("XGROUP CREATECONSUMER {} {} a", keys::targets(P), keys::GROUP)).await;
+    let listed = space.streams.consumers(&[P]).await.unwrap().remove(0);
+    assert_eq!((listed[0].name.as_str(), listed[0].pending), ("a", 0), "it holds nothing when it is listed");
+    let held = space.read("a", 1).await;
+    assert_eq!(space.streams.prune(P, "a", Duration::ZERO).await, Ok(false));
+    assert_eq!(space.pending("a").await, [(held[0], 1)]);
+}

@@ -6,15 +6,21 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::consumers::prune::PruneArgs;
 use crate::dead::DeadCommand;
+use crate::doctor::DoctorArgs;
+use crate::pending::PendingArgs;
+use crate::pending::retry_now::RetryNowArgs;
+use crate::promotion::reschedule::RescheduleArgs;
 use crate::retry::RetryCommand;
+use crate::targets::TargetsCommand;
 
 /// See everything, stop anything, check every invariant.
 #[derive(Parser, Debug)]
 #[command(
     name = "promoctl",
     version,
-    after_help = "Exit codes: 0 done, 1 failed (or an invariant is broken), 2 refused or misused, 3 partly, 64 faults in the \
+    after_help = "Exit codes: 0 done, 1 failed (or an invariant is broken, or doctor found an error), 2 refused or misused, 3 partly, 64 faults in the \
                   configuration.\nDATABASE_URL and REDIS_URL say where the servers are; see the stages' --dump-config for the rest."
 )]
 pub(crate) struct Cli {
@@ -90,6 +96,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: DeadCommand,
     },
+    /// Who is to be paid, and what became of it
+    Targets {
+        #[command(subcommand)]
+        command: TargetsCommand,
+    },
+    /// Look for what endangers data or keeps payouts from being made; writes nothing
+    Doctor(DoctorArgs),
     /// Print a completion script
     Completions {
         /// For which shell
@@ -118,6 +131,8 @@ pub(crate) enum PromotionCommand {
     Stop(StopArgs),
     /// Resume a stopped or failed promotion
     Resume(ChangeArgs),
+    /// Give a promotion that was never started another time or priority
+    Reschedule(RescheduleArgs),
     /// Remove a promotion that was never started, which frees its campaign code
     Discard(ChangeArgs),
 }
@@ -130,12 +145,16 @@ pub(crate) enum ConsumersCommand {
         #[arg(long)]
         promotion: i64,
     },
+    /// Remove consumers that hold nothing and are idle; never one that holds an entry
+    Prune(PruneArgs),
 }
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum PendingCommand {
     /// Entries that somebody holds, straight from XPENDING, with their rows
     List(PendingArgs),
+    /// Make parked entries due now, whatever their backoff; an unknown outcome is looked up first, as always
+    RetryNow(RetryNowArgs),
 }
 
 /// Permission to write.
@@ -250,28 +269,6 @@ pub(crate) struct RepairArgs {
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) consent: Consent,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct PendingArgs {
-    /// Promotion
-    #[arg(long)]
-    pub(crate) promotion: i64,
-    /// Only what this consumer holds (`retry` and `held` own parked entries)
-    #[arg(long)]
-    pub(crate) consumer: Option<String>,
-    /// Only what nobody touched for this long
-    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub(crate) min_idle: Option<Duration>,
-    /// Only what was delivered this often
-    #[arg(long, value_name = "N")]
-    pub(crate) min_deliveries: Option<u64>,
-    /// Most entries to show
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) limit: u32,
-    /// Continue behind this entry (`next_cursor` of the page before): partition/consumer/entry id
-    #[arg(long)]
-    pub(crate) cursor: Option<String>,
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `consumers list`: who reads the streams of a promotion.
 
+pub(crate) mod prune;
+
 use std::collections::BTreeMap;
 
 use anyhow::Result;

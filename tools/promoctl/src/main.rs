@@ -9,6 +9,7 @@ mod cli;
 mod consent;
 mod consumers;
 mod dead;
+mod doctor;
 mod ended;
 mod migrate;
 mod output;
@@ -18,6 +19,7 @@ mod repair;
 mod resolve;
 mod retry;
 mod session;
+mod targets;
 mod types;
 
 use std::process::ExitCode;
@@ -28,6 +30,7 @@ use cli::{Cli, Command, ConsumersCommand, PendingCommand, PromotionCommand, Type
 use ended::{Ended, Refused};
 use pipeline::config::Needs;
 use session::Session;
+use targets::TargetsCommand;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -68,10 +71,16 @@ fn needs_redis(command: &Command) -> bool {
         | Command::Audit(_)
         | Command::Repair(_)
         | Command::Consumers { .. }
-        | Command::Pending { .. } => true,
+        | Command::Pending { .. }
+        | Command::Targets { command: TargetsCommand::Show(_) }
+        | Command::Doctor(_) => true,
         Command::Retry { command } => command.needs_servers(),
         Command::Dead { command } => command.needs_servers(),
-        Command::Promotion { .. } | Command::Migrate | Command::Type { .. } | Command::Completions { .. } => false,
+        Command::Promotion { .. }
+        | Command::Migrate
+        | Command::Type { .. }
+        | Command::Targets { command: TargetsCommand::List(_) }
+        | Command::Completions { .. } => false,
     }
 }
 
@@ -79,12 +88,15 @@ fn needs_money(command: &Command) -> bool {
     match command {
         Command::Retry { command } => command.needs_servers(),
         Command::Dead { command } => command.needs_servers(),
-        Command::Promotion { .. }
+        Command::Targets { command: TargetsCommand::Show(args) } => !args.no_lookup,
+        Command::Targets { command: TargetsCommand::List(_) }
+        | Command::Promotion { .. }
         | Command::Resolve(_)
         | Command::Audit(_)
         | Command::Repair(_)
         | Command::Consumers { .. }
         | Command::Pending { .. }
+        | Command::Doctor(_)
         | Command::Migrate
         | Command::Type { .. }
         | Command::Completions { .. } => false,
@@ -92,7 +104,8 @@ fn needs_money(command: &Command) -> bool {
 }
 
 async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
-    if !matches!(command, Command::Migrate) {
+    // The doctor tells what is wrong with the schema, and with the server, itself.
+    if !matches!(command, Command::Migrate | Command::Doctor(_)) {
         session.store.check_schema().await?;
         session.store.refresh_types().await?;
     }
@@ -105,6 +118,7 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
             PromotionCommand::Show { id } => promotion::show::run(&session, id).await,
             PromotionCommand::Stop(args) => promotion::stop::run(&session, &args).await,
             PromotionCommand::Resume(args) => promotion::resume::run(&session, &args).await,
+            PromotionCommand::Reschedule(args) => promotion::reschedule::run(&session, &args).await,
             PromotionCommand::Discard(args) => promotion::discard::run(&session, &args).await,
         },
         Command::Resolve(args) => resolve::run(&session, &args).await,
@@ -113,9 +127,14 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
         Command::Consumers { command: ConsumersCommand::List { promotion } } => {
             consumers::list(&session, promotion).await
         }
+        Command::Consumers { command: ConsumersCommand::Prune(args) } => consumers::prune::run(&session, &args).await,
         Command::Pending { command: PendingCommand::List(args) } => pending::list(&session, &args).await,
+        Command::Pending { command: PendingCommand::RetryNow(args) } => pending::retry_now::run(&session, &args).await,
         Command::Retry { command } => retry::run(&session, &command).await,
         Command::Dead { command } => dead::run(&session, &command).await,
+        Command::Targets { command: TargetsCommand::List(args) } => targets::list::run(&session, &args).await,
+        Command::Targets { command: TargetsCommand::Show(args) } => targets::show::run(&session, &args).await,
+        Command::Doctor(args) => doctor::run(&session, &args).await,
         Command::Completions { .. } => Ok(Ended::Done),
     }
 }

@@ -1,19 +1,51 @@
 //! `pending list`: what is delivered and not settled, straight from XPENDING, with the rows.
 
+pub(crate) mod retry_now;
+mod walk;
+
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::Result;
+use clap::Args;
 use pipeline::domain::{EntryId, Partition, Promotion, ResultRow, TargetId, Waits};
 use pipeline::streams::{PendingEntry, Streams};
 use serde::Serialize;
 
-use crate::cli::PendingArgs;
 use crate::ended::{Ended, refuse};
 use crate::output;
 use crate::session::Session;
+use walk::Walk;
 
-/// Entries of a page of XPENDING: 0.3 ms of the Redis thread.
-const PAGE: usize = 1_000;
+/// Which pending entries of a promotion.
+#[derive(Args, Debug)]
+pub(crate) struct PendingFilter {
+    /// Promotion
+    #[arg(long)]
+    promotion: i64,
+    /// Only what this consumer holds (`retry` and `held` own parked entries)
+    #[arg(long)]
+    consumer: Option<String>,
+    /// Only what nobody touched for this long
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    min_idle: Option<Duration>,
+    /// Only what was delivered this often
+    #[arg(long, value_name = "N")]
+    min_deliveries: Option<u64>,
+}
+
+/// `pending list`
+#[derive(Args, Debug)]
+pub(crate) struct PendingArgs {
+    #[command(flatten)]
+    filter: PendingFilter,
+    /// Most entries to show
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Continue behind this entry (`next_cursor` of the page before): partition/consumer/entry id
+    #[arg(long)]
+    cursor: Option<String>,
+}
 
 #[derive(Serialize)]
 struct List {
@@ -45,7 +77,7 @@ struct Cursor {
 
 /// Lists entries by partition, consumer and id.
 pub(crate) async fn list(session: &Session, args: &PendingArgs) -> Result<Ended> {
-    let promotion = session.promotion(args.promotion).await?;
+    let promotion = session.promotion(args.filter.promotion).await?;
     let cursor = args.cursor.as_deref().map(cursor).transpose()?;
     let found = find(session.streams()?, &promotion, args, cursor).await?;
     let full = found.len() == args.limit as usize;
@@ -79,43 +111,21 @@ pub(crate) async fn list(session: &Session, args: &PendingArgs) -> Result<Ended>
     session.print(&list, || print(&list))
 }
 
+/// Entries that match, in order, until there are `limit` of them.
 async fn find(
     streams: &Streams,
     promotion: &Promotion,
     args: &PendingArgs,
     cursor: Option<Cursor>,
 ) -> Result<Vec<(Partition, PendingEntry)>> {
-    let from = cursor.as_ref().map_or(0, |cursor| cursor.partition);
-    let partitions: Vec<Partition> = promotion.partitions().filter(|partition| partition.number >= from).collect();
-    let consumers = streams.consumers(&partitions).await?;
-    let min_idle_ms = args.min_idle.map_or(0, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
     let limit = args.limit as usize;
+    let mut walk = Walk::new(streams, promotion, &args.filter, cursor).await?;
     let mut found = Vec::new();
-    for (partition, consumers) in partitions.iter().zip(consumers) {
-        let mut names: Vec<String> = consumers.into_iter().map(|consumer| consumer.name).collect();
-        names.sort_unstable();
-        let here = cursor.as_ref().filter(|cursor| cursor.partition == partition.number);
-        for name in names.iter().filter(|name| args.consumer.as_ref().is_none_or(|only| only == *name)) {
-            if here.is_some_and(|cursor| name < &cursor.consumer) {
-                continue;
-            }
-            let mut after = here.filter(|cursor| *name == cursor.consumer).map(|cursor| cursor.entry);
-            loop {
-                let page = streams.pending_page(*partition, name, after, PAGE).await?;
-                after = page.last().map(|last| last.id);
-                let full = page.len() == PAGE;
-                let deliveries = args.min_deliveries.unwrap_or(0);
-                let wanted =
-                    page.into_iter().filter(|entry| entry.idle_ms >= min_idle_ms && entry.deliveries >= deliveries);
-                found.extend(wanted.map(|entry| (*partition, entry)));
-                if found.len() >= limit {
-                    found.truncate(limit);
-                    return Ok(found);
-                }
-                if !full {
-                    break;
-                }
-            }
+    while let Some((partition, _, page)) = walk.next(streams).await? {
+        found.extend(page.into_iter().map(|entry| (partition, entry)));
+        if found.len() >= limit {
+            found.truncate(limit);
+            break;
         }
     }
     Ok(found)

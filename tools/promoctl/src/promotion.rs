@@ -2,6 +2,7 @@
 
 pub(crate) mod discard;
 pub(crate) mod list;
+pub(crate) mod reschedule;
 pub(crate) mod resume;
 pub(crate) mod show;
 pub(crate) mod stop;
@@ -81,5 +82,6 @@ fn why(refusal: &Refusal) -> String {
         Refusal::HasResults => {
             "it was never started and has results all the same: somebody wrote them by hand".to_owned()
         }
+        Refusal::Changed => "somebody else changed its reservation meanwhile; look again and repeat".to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::cli::ResolveArgs;
 use crate::consent::Plan;
 use crate::ended::{Ended, refuse};
-use crate::session::{Session, kind_of};
+use crate::session::Session;
 
 /// Entries of a page of what is held.
 const PAGE: usize = 1_000;
@@ -80,15 +80,7 @@ fn resolution(args: &ResolveArgs) -> Result<Resolution> {
 }
 
 async fn target(session: &Session, args: &ResolveArgs) -> Result<(Arc<PayoutType>, Waiting)> {
-    let kind = match (args.promotion, args.kind.as_deref()) {
-        (Some(promotion), _) => session.promotion(promotion).await?.kind,
-        (None, code) => match kind_of(session, code.unwrap_or_default()) {
-            Some(kind) => kind,
-            None => {
-                return refuse(format!("there is no such type; known are {}", session.store.type_codes().join(", ")));
-            }
-        },
-    };
+    let kind = session.kind(args.promotion, args.kind.as_deref()).await?;
     match session.store.standing(&kind, TargetId(args.target)).await? {
         Some(row) if args.promotion.is_none_or(|promotion| promotion == row.promotion.0) => Ok((kind, row)),
         Some(_) | None => refuse(format!("there is no target {} of that promotion or type", args.target)),

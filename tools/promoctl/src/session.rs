@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use pipeline::config::{Config, Needs, process_environment};
-use pipeline::domain::{Amount, Promotion, PromotionId};
+use pipeline::domain::{Amount, PayoutType, Promotion, PromotionId};
 use pipeline::stage;
 use pipeline::store::{OperatorAct, Overview, Store, StoreSettings};
 use pipeline::streams::Streams;
@@ -109,10 +109,25 @@ impl Session {
         Ok(Ended::Done)
     }
 
+    /// The payout type of a promotion, or the one with a code.
+    pub(crate) async fn kind(&self, promotion: Option<i64>, code: Option<&str>) -> Result<Arc<PayoutType>> {
+        if let Some(promotion) = promotion {
+            return Ok(self.promotion(promotion).await?.kind);
+        }
+        match self.store.payout_type(code.unwrap_or_default()) {
+            Some(kind) => Ok(kind),
+            None => refuse(format!("there is no such type; known are {}", self.store.type_codes().join(", "))),
+        }
+    }
+
+    /// What names a person or is worth money to who reads it, masked unless asked for in full.
+    pub(crate) fn personal(&self, text: &str) -> String {
+        if self.show_pii { text.to_owned() } else { crate::output::masked(text) }
+    }
+
     /// A customer id, masked unless asked for in full.
     pub(crate) fn customer(&self, uid: i64) -> String {
-        let digits = uid.to_string();
-        if self.show_pii { digits } else { crate::output::masked(&digits) }
+        self.personal(&uid.to_string())
     }
 }
 

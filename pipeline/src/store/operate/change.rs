@@ -35,6 +35,8 @@ pub enum Refusal {
     Discarding,
     /// It was never started, and has results all the same: somebody wrote them by hand.
     HasResults,
+    /// Its reservation is not as it was shown: somebody else changed it meanwhile.
+    Changed,
 }
 
 /// The act that begins a discard. Its row in the audit trail is what keeps the promotion from being resumed.

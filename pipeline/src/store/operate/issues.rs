@@ -144,11 +144,11 @@ pub(super) fn waiting(row: &MySqlRow) -> Result<Waiting, StoreError> {
     })
 }
 
-fn status(code: &str) -> Result<ProcessStatus, StoreError> {
+pub(super) fn status(code: &str) -> Result<ProcessStatus, StoreError> {
     ProcessStatus::from_code(code)
         .ok_or_else(|| StoreError::Data(format!("process_status is {code:?}, which this product does not know")))
 }
 
-fn waits(code: Option<String>) -> Option<Waits> {
+pub(super) fn waits(code: Option<String>) -> Option<Waits> {
     code.as_deref().and_then(Waits::from_code)
 }

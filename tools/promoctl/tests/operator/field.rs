@@ -52,6 +52,11 @@ impl Field {
         Self { pool, redis, streams, database_url, redis_url, dir: tempfile::tempdir().unwrap() }
     }
 
+    /// Where its database is.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
     /// `promoctl` with these arguments, without a terminal.
     pub(crate) fn launch(&self, args: &[&str]) -> Launch {
         Launch::program(env!("CARGO_BIN_EXE_promoctl").into(), "promoctl", self.dir.path())
