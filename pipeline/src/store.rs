@@ -8,6 +8,7 @@
 mod error;
 mod json;
 mod loading;
+mod notifications;
 mod operate;
 mod pin;
 mod promotions;
@@ -30,9 +31,10 @@ use sqlx::{Executor, MySqlPool};
 
 pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
+pub use notifications::{Attempted, Due, NotificationBacklog};
 pub use operate::{
-    AddedType, Changed, Evidence, Extent, IssueGroup, OperatorAct, Overview, Refusal, Resolution, Stray, TypeLine,
-    Unresolved, Waiting, resumes_to,
+    AddedType, Changed, Evidence, Export, ExportResult, ExportRow, ExportVoucher, Extent, IssueGroup, Notification,
+    OperatorAct, Overview, Refusal, Resolution, Selection, Stray, TypeLine, Unresolved, Waiting, resumes_to,
 };
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};

@@ -69,6 +69,10 @@ catalog! {
     QUARANTINED = "payout_quarantined_total", Counter, "Entries put aside because they seem to crash their consumer.";
     COLLECTOR_DURATION = "payout_collector_duration_seconds", Histogram(CALL), "How long collecting the figures of the promotions took.";
     COLLECTOR_ERRORS = "payout_collector_errors_total", Counter, "Collections of the promotions' figures that failed.";
+    WEBHOOK_ATTEMPTS = "payout_webhook_attempts_total", Counter, "Attempts to send a message, by what came of them.";
+    WEBHOOK_DURATION = "payout_webhook_attempt_duration_seconds", Histogram(CALL), "From sending a message to its answer or deadline.";
+    WEBHOOK_GIVEN_UP = "payout_webhook_given_up_items", Gauge, "Messages that were given up and that nobody had sent again.";
+    WEBHOOK_WAITING = "payout_webhook_waiting_items", Gauge, "Messages that are to be sent.";
     PROMOTION_ITEMS = "payout_promotion_items", Gauge, "Targets of a running promotion, by state.";
     PROMOTION_AMOUNT = "payout_promotion_amount", Gauge, "Money of a running promotion, by state; all states together are what was planned.";
     PROMOTION_BACKLOG = "payout_promotion_backlog_items", Gauge, "Entries of a partition: published and not settled.";

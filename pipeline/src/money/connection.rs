@@ -20,7 +20,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{Connected, NotConnected, Stream};
+use super::connect::{Connected, Connector, NotConnected, Stream};
 use super::endpoint::Outgoing;
 use super::{BodyProblem, ConnectProblem, Exchange, Shared, Silence};
 use crate::domain::decide::Request;
@@ -104,7 +104,7 @@ impl Connection {
                 Sent::GivenBack(outgoing) => *outgoing,
             },
         };
-        let mut live = match Live::connect(&self.shared, deadline).await {
+        let mut live = match Live::connect(&self.shared.connector, deadline).await {
             Ok(live) => live,
             Err((problem, detail)) => return Exchange::NotConnected { problem, detail },
         };
@@ -138,14 +138,34 @@ impl Connection {
     }
 }
 
+/// One request on a connection of its own, which is closed behind it.
+pub(super) async fn once(connector: &Connector, outgoing: Outgoing, timeout: Duration, limit: usize) -> Exchange {
+    let deadline = Instant::now() + timeout;
+    let mut live = match Live::connect(connector, deadline).await {
+        Ok(live) => live,
+        Err((problem, detail)) => return Exchange::NotConnected { problem, detail },
+    };
+    let response = match live.send(outgoing, deadline).await {
+        Sent::Answered(response) => response,
+        Sent::Silent(silence) => return Exchange::NoAnswer(silence),
+        Sent::GivenBack(_) => return closed(),
+    };
+    let (head, body) = response.into_parts();
+    let (status, headers) = (head.status, head.headers);
+    match timeout_at(deadline, live.driver.read(body, limit)).await.unwrap_or(Err(BodyProblem::Timeout)) {
+        Err(problem) => Exchange::HeadersOnly { status, headers, problem },
+        Ok(body) => Exchange::Complete { status, headers, body },
+    }
+}
+
 fn closed() -> Exchange {
     let detail = "the connection was closed before the request was sent".to_owned();
     Exchange::NotConnected { problem: ConnectProblem::ClosedBeforeUse, detail }
 }
 
 impl Live {
-    async fn connect(shared: &Shared, deadline: Instant) -> Result<Self, NotConnected> {
-        let Connected { stream, probe } = shared.connector.connect(deadline).await?;
+    async fn connect(connector: &Connector, deadline: Instant) -> Result<Self, NotConnected> {
+        let Connected { stream, probe } = connector.connect(deadline).await?;
         let opening = http1::Builder::new().max_buf_size(HEAD_LIMIT).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = opening.map_err(|error| (ConnectProblem::ClosedBeforeUse, error.to_string()))?;
         let driver = Driver { connection, ended: false };

@@ -25,6 +25,7 @@ pub(super) struct Endpoint {
     pub(super) host: String,
     pub(super) port: u16,
     prefix: String,
+    path: String,
     headers: HeaderMap,
 }
 
@@ -64,7 +65,8 @@ impl Endpoint {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        Ok(Self { encrypted, host, port, prefix: uri.path().trim_end_matches('/').to_owned(), headers })
+        let (path, prefix) = (uri.path().to_owned(), uri.path().trim_end_matches('/').to_owned());
+        Ok(Self { encrypted, host, port, prefix, path, headers })
     }
 
     /// `POST {base}{path}`. Nothing where the path or the key cannot be written into a request.
@@ -90,6 +92,13 @@ impl Endpoint {
         let mut request = self.request(Method::POST, format!("{}{CHARGES}{key}/cancel", self.prefix), Bytes::new())?;
         // hyper leaves it out for an empty body; some servers then answer 411.
         request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        Some(request)
+    }
+
+    /// `POST` of JSON to the URL itself, as it was given.
+    pub(super) fn post(&self, body: Bytes) -> Option<Outgoing> {
+        let mut request = self.request(Method::POST, self.path.clone(), body)?;
+        request.headers_mut().insert(CONTENT_TYPE, JSON);
         Some(request)
     }
 

@@ -7,7 +7,9 @@
 mod change;
 mod discard;
 mod evidence;
+mod export;
 mod issues;
+mod notifications;
 mod overview;
 mod resolve;
 mod types;
@@ -17,7 +19,9 @@ use sqlx::MySqlConnection;
 
 pub use change::{Changed, Refusal, resumes_to};
 pub use evidence::{Evidence, Extent, Stray};
+pub use export::{Export, ExportResult, ExportRow, ExportVoucher, Selection};
 pub use issues::{IssueGroup, Waiting};
+pub use notifications::Notification;
 pub use overview::Overview;
 pub use resolve::{Resolution, Unresolved};
 pub use types::{AddedType, TypeLine};

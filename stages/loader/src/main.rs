@@ -33,7 +33,7 @@ const EXIT_REFUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let needs = Needs { redis: false, money: false, pin: false };
+    let needs = Needs { redis: false, money: false, pin: false, webhook: false };
     let config = match stage::configure("loader", needs, arguments.config.as_deref(), &process_environment()) {
         Ok(config) => config,
         Err(code) => return code,

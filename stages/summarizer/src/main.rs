@@ -3,13 +3,14 @@
 //! Every flush interval the partitions' counts are added up and written, absolute, to the public hash and the
 //! summary row ([`flush`]). When they say that everything is final, MySQL is asked to prove it ([`end`]). Every
 //! sweep interval partitions that do not move are compared with MySQL and rebuilt where they differ
-//! ([`sweep`]). All of it may be done twice, or by two replicas at once.
+//! ([`sweep`]). What happened to a promotion is told by webhook ([`tell`]). All of it may be done twice, or by two replicas at once.
 
 mod end;
 mod figures;
 mod flush;
 mod progress;
 mod sweep;
+mod tell;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,8 @@ use pipeline::store::{PollScope, Store};
 use pipeline::streams::Streams;
 use tokio::time::Instant;
 
-const STAGE: Stage = Stage { name: "summarizer", needs: Needs { redis: true, money: false, pin: false } };
+const STAGE: Stage =
+    Stage { name: "summarizer", needs: Needs { redis: true, money: false, pin: false, webhook: true } };
 
 fn main() -> ExitCode {
     stage::main(STAGE, run)
@@ -39,6 +41,8 @@ async fn run(context: Context) -> anyhow::Result<()> {
     if !startup::servers(&context, &store, &streams).await? {
         return Ok(());
     }
+    let webhook = startup::webhook(&context.config)?;
+    let telling = tokio::spawn(tell::run(context.clone(), store.clone(), webhook));
     let tools = Tools { context, store, streams };
     let mut progress = progress::Progress::default();
     let config = &tools.context.config.summarizer;
@@ -58,6 +62,8 @@ async fn run(context: Context) -> anyhow::Result<()> {
         }
         let pause = config.flush_interval.saturating_sub(began.elapsed());
         if startup::pause(&tools.context.shutdown, &tools.context.health, pause).await {
+            // What is being sent comes to its end, within the grace.
+            telling.await?;
             return Ok(());
         }
     }

@@ -25,6 +25,8 @@ pub struct Seen {
     pub dropped: u64,
     /// Counts of the last flush.
     pub flushed: Option<Counts>,
+    /// Whether payouts were known to wait for a person.
+    pub waits: Option<bool>,
     /// What is shown.
     pub figures: Option<PromotionFigures>,
 }

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         clap_complete::generate(shell, &mut Cli::command(), "promoctl", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
-    let needs = Needs { redis: needs_redis(&cli.command), money: false, pin: false };
+    let needs = Needs { redis: needs_redis(&cli.command), money: false, pin: needs_pin(&cli.command), webhook: false };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -57,6 +57,11 @@ fn main() -> ExitCode {
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("promoctl: {error:#}");
     Ended::Failed.into()
+}
+
+/// PINs leave the database by one command alone.
+fn needs_pin(command: &Command) -> bool {
+    matches!(command, Command::Promotion { command: PromotionCommand::Export(args) } if args.reveal_pins)
 }
 
 fn needs_redis(command: &Command) -> bool {
@@ -83,6 +88,7 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
         Command::Promotion { command } => match command {
             PromotionCommand::List(args) => promotion::list::run(&session, &args).await,
             PromotionCommand::Show { id } => promotion::show::run(&session, id).await,
+            PromotionCommand::Export(args) => promotion::export::run(&session, &args).await,
             PromotionCommand::Stop(args) => promotion::stop::run(&session, &args).await,
             PromotionCommand::Resume(args) => promotion::resume::run(&session, &args).await,
             PromotionCommand::Discard(args) => promotion::discard::run(&session, &args).await,
