@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::promotion::export::ExportArgs;
+
 /// See everything, stop anything, check every invariant.
 #[derive(Parser, Debug)]
 #[command(
@@ -101,6 +103,8 @@ pub(crate) enum PromotionCommand {
         /// Its id
         id: i64,
     },
+    /// Write the result file and its control totals
+    Export(ExportArgs),
     /// Stop a promotion: nothing new is sent within a second, what is in flight is recorded
     Stop(StopArgs),
     /// Resume a stopped or failed promotion

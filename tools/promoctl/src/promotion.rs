@@ -1,6 +1,7 @@
 //! `promotion …`
 
 pub(crate) mod discard;
+pub(crate) mod export;
 pub(crate) mod list;
 pub(crate) mod resume;
 pub(crate) mod show;

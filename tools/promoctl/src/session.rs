@@ -109,10 +109,14 @@ impl Session {
         Ok(Ended::Done)
     }
 
+    /// What tells who somebody is, masked unless asked for in full.
+    pub(crate) fn personal(&self, text: String) -> String {
+        if self.show_pii { text } else { crate::output::masked(&text) }
+    }
+
     /// A customer id, masked unless asked for in full.
     pub(crate) fn customer(&self, uid: i64) -> String {
-        let digits = uid.to_string();
-        if self.show_pii { digits } else { crate::output::masked(&digits) }
+        self.personal(uid.to_string())
     }
 }
 
