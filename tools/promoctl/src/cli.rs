@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::notifications::NotificationsCommand;
 use crate::promotion::export::ExportArgs;
+use crate::promotion::watch::WatchArgs;
 
 /// See everything, stop anything, check every invariant.
 #[derive(Parser, Debug)]
@@ -79,6 +81,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PendingCommand,
     },
+    /// What the outside was told by webhook
+    Notifications {
+        #[command(subcommand)]
+        command: NotificationsCommand,
+    },
     /// Print a completion script
     Completions {
         /// For which shell
@@ -103,6 +110,8 @@ pub(crate) enum PromotionCommand {
         /// Its id
         id: i64,
     },
+    /// Watch a promotion until it ends: bars, or a line each time without a terminal
+    Watch(WatchArgs),
     /// Write the result file and its control totals
     Export(ExportArgs),
     /// Stop a promotion: nothing new is sent within a second, what is in flight is recorded

@@ -10,6 +10,7 @@ mod consent;
 mod consumers;
 mod ended;
 mod migrate;
+mod notifications;
 mod output;
 mod pending;
 mod promotion;
@@ -24,6 +25,7 @@ use clap::{CommandFactory, Parser};
 
 use cli::{Cli, Command, ConsumersCommand, PendingCommand, PromotionCommand, TypeCommand};
 use ended::{Ended, Refused};
+use notifications::NotificationsCommand;
 use pipeline::config::Needs;
 use session::Session;
 
@@ -66,13 +68,17 @@ fn needs_pin(command: &Command) -> bool {
 
 fn needs_redis(command: &Command) -> bool {
     match command {
-        Command::Promotion { command: PromotionCommand::Show { .. } }
+        Command::Promotion { command: PromotionCommand::Show { .. } | PromotionCommand::Watch(_) }
         | Command::Resolve(_)
         | Command::Audit(_)
         | Command::Repair(_)
         | Command::Consumers { .. }
         | Command::Pending { .. } => true,
-        Command::Promotion { .. } | Command::Migrate | Command::Type { .. } | Command::Completions { .. } => false,
+        Command::Promotion { .. }
+        | Command::Migrate
+        | Command::Type { .. }
+        | Command::Notifications { .. }
+        | Command::Completions { .. } => false,
     }
 }
 
@@ -88,6 +94,7 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
         Command::Promotion { command } => match command {
             PromotionCommand::List(args) => promotion::list::run(&session, &args).await,
             PromotionCommand::Show { id } => promotion::show::run(&session, id).await,
+            PromotionCommand::Watch(args) => promotion::watch::run(&session, &args).await,
             PromotionCommand::Export(args) => promotion::export::run(&session, &args).await,
             PromotionCommand::Stop(args) => promotion::stop::run(&session, &args).await,
             PromotionCommand::Resume(args) => promotion::resume::run(&session, &args).await,
@@ -100,6 +107,12 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
             consumers::list(&session, promotion).await
         }
         Command::Pending { command: PendingCommand::List(args) } => pending::list(&session, &args).await,
+        Command::Notifications { command: NotificationsCommand::List(args) } => {
+            notifications::list(&session, &args).await
+        }
+        Command::Notifications { command: NotificationsCommand::Resend(args) } => {
+            notifications::resend(&session, &args).await
+        }
         Command::Completions { .. } => Ok(Ended::Done),
     }
 }

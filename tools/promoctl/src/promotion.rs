@@ -6,6 +6,7 @@ pub(crate) mod list;
 pub(crate) mod resume;
 pub(crate) mod show;
 pub(crate) mod stop;
+pub(crate) mod watch;
 
 use std::time::Duration;
 
