@@ -2,6 +2,7 @@
 
 pub mod amount;
 pub mod decide;
+pub mod event;
 pub mod ids;
 pub mod outcome;
 pub mod payout_type;
@@ -12,6 +13,7 @@ pub mod retry;
 pub mod target;
 
 pub use amount::Amount;
+pub use event::{Event, NotificationState};
 pub use ids::{CustomerUid, EntryId, Partition, PlanId, PromotionId, SummaryId, TargetId};
 pub use payout_type::{PayoutType, Shape};
 pub use promotion::{Promotion, PromotionStatus};

@@ -6,7 +6,7 @@
 //! where a payout is paid, for the payer and the retrier alike; the rest runs a stage.
 //!
 //! Dependencies point down. `redis` is named only under [`streams`], `sqlx` only under [`store`], the
-//! HTTP client only under [`money`], environment variables only in [`config`], and metric names only
+//! HTTP client only under [`money`] (whose connections [`webhook`] uses too), environment variables only in [`config`], and metric names only
 //! in [`metrics`].
 
 pub mod charging;
@@ -26,3 +26,4 @@ pub mod startup;
 pub mod store;
 pub mod streams;
 pub mod telemetry;
+pub mod webhook;

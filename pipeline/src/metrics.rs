@@ -19,9 +19,10 @@ use metrics::{Counter, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use catalog::{Kind, METRICS, Metric};
-use handles::{Handles, Paying, Streams};
+use handles::{Handles, Paying, Streams, Telling};
 pub use labels::{
     AttemptResult, BreakerState, Completed, DeadReason, ErrorClass, ItemState, RebuildReason, Resolved, RetryReason,
+    Told,
 };
 pub use limiter::limiter_heard;
 pub use promotions::{MAX_PROMOTIONS, PromotionFigures, promotions};
@@ -117,6 +118,14 @@ fn redis(record: impl FnOnce(&Streams)) {
 fn money(record: impl FnOnce(&Paying)) {
     stage(|handles| {
         if let Some(series) = &handles.money {
+            record(series);
+        }
+    });
+}
+
+fn webhook(record: impl FnOnce(&Telling)) {
+    stage(|handles| {
+        if let Some(series) = &handles.webhook {
             record(series);
         }
     });
@@ -271,4 +280,20 @@ pub fn limiter_waited(duration: Duration) {
 /// The shared breaker, as this process sees it.
 pub fn breaker(state: BreakerState) {
     money(|paying| paying.breaker.set(state as u8));
+}
+
+/// A message was sent, and answered or not.
+pub fn told(told: Told, duration: Duration) {
+    webhook(|telling| {
+        add(&telling.attempts, told as usize, 1);
+        telling.duration.record(duration);
+    });
+}
+
+/// Messages that have not reached anybody.
+pub fn untold(waiting: u64, given_up: u64) {
+    webhook(|telling| {
+        telling.waiting.set(waiting as f64);
+        telling.given_up.set(given_up as f64);
+    });
 }

@@ -13,6 +13,7 @@ use crate::shutdown::Shutdown;
 use crate::stage::Context;
 use crate::store::{PinCipher, Store, StoreSettings};
 use crate::streams::{Lease, Replica, Streams, Timeouts};
+use crate::webhook::Webhook;
 
 /// Pause between two looks at a server that is away.
 const AWAY: Duration = Duration::from_millis(500);
@@ -26,7 +27,7 @@ const ANNOUNCED_FOR: Duration = Duration::from_secs(75);
 /// # Errors
 /// When the URL is not one.
 pub fn store(config: &Config) -> anyhow::Result<Store> {
-    let pins = config.pin_key.as_ref().map(|key| PinCipher::from_hex(&hex::encode(key.expose()))).transpose()?;
+    let pins = pins(config)?;
     let connections = config.store.connections
         + u32::try_from(config.payer.intent_connections + config.payer.outcome_connections).unwrap_or(u32::MAX);
     Store::new(StoreSettings {
@@ -39,6 +40,14 @@ pub fn store(config: &Config) -> anyhow::Result<Store> {
         pins,
     })
     .context("DATABASE_URL")
+}
+
+/// What encrypts and decrypts PINs; nothing where no key is set.
+///
+/// # Errors
+/// When the key is none.
+pub fn pins(config: &Config) -> anyhow::Result<Option<PinCipher>> {
+    Ok(config.pin_key.as_ref().map(|key| PinCipher::from_hex(&hex::encode(key.expose()))).transpose()?)
 }
 
 /// The streams, as the configuration says. Connects to nothing yet.
@@ -67,6 +76,14 @@ pub fn money(config: &Config) -> anyhow::Result<Money> {
         ca_file: config.money.ca_file.clone(),
     })
     .context("money")
+}
+
+/// Whom the configuration wants to be told; nobody where it names none. Connects to nothing yet.
+///
+/// # Errors
+/// When a setting cannot be used.
+pub fn webhook(config: &Config) -> anyhow::Result<Option<Webhook>> {
+    Webhook::new(&config.webhook).context("webhook")
 }
 
 /// Waits until both servers answer and the schema is there, and looks at their settings. `false` when the

@@ -9,6 +9,7 @@ mod begin;
 mod error;
 mod json;
 mod loading;
+mod notifications;
 mod operate;
 mod paid;
 mod pin;
@@ -33,11 +34,13 @@ use sqlx::{Executor, MySqlPool};
 pub use begin::{Claim, Payout};
 pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
+pub use notifications::{Attempted, Due, NotificationBacklog};
 pub use operate::{
-    AddedType, Became, Changed, Evidence, Extent, IssueGroup, Listed, LoadedFrom, Moved, Open, OperatorAct, Overview,
-    PlanGroup, PlanStatus, Planned, PlannedNow, RecordedAct, Refusal, RequeueSlice, Reservation, Resolution,
-    ResultHistory, RetryPlan, ServerSettings, SliceRefused, Standing, Stray, Stretch, TargetFilter, TargetHistory,
-    TargetLine, TypeLine, Unresolved, Waiting, Wanted, may_be_rescheduled, resumes_to,
+    AddedType, Became, Changed, Evidence, Export, ExportResult, ExportRow, ExportVoucher, Extent, IssueGroup, Listed,
+    LoadedFrom, Moved, Notification, Open, OperatorAct, Overview, PlanGroup, PlanStatus, Planned, PlannedNow,
+    RecordedAct, Refusal, RequeueSlice, Reservation, Resolution, ResultHistory, RetryPlan, Selection, ServerSettings,
+    SliceRefused, Standing, Stray, Stretch, TargetFilter, TargetHistory, TargetLine, TypeLine, Unresolved, Waiting,
+    Wanted, may_be_rescheduled, resumes_to,
 };
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};

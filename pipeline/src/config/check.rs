@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::Reader;
+use super::url;
 use super::{Config, Needs};
 
 /// Requests that may be sent for one delivery of an entry, each up to the deadline: look-up, charge, cancel.
@@ -20,6 +21,13 @@ pub(super) fn rules(config: &Config, needs: Needs, r: &mut Reader) {
     below(r, ("money.key_retention_margin", money.key_retention_margin), ("money.key_retention", money.key_retention));
     at_most(r, ("retry.backoff_base", retry.backoff_base), ("retry.backoff_cap", retry.backoff_cap));
     at_most(r, ("breaker.open_for", config.breaker.open_for), ("breaker.open_cap", config.breaker.open_cap));
+    let webhook = &config.webhook;
+    at_most(r, ("webhook.backoff_base", webhook.backoff_base), ("webhook.backoff_cap", webhook.backoff_cap));
+    if !webhook.allow_http && url::leaves_in_clear(webhook.url.expose()) && !r.faulty.contains("webhook.url") {
+        let found = "an http:// URL of another host (not shown)".to_owned();
+        let advice = "Use https, or set PAYOUT_WEBHOOK_ALLOW_HTTP=true where the way there is private.";
+        r.fault("webhook.url", found, "https://…, or http:// to this host", advice);
+    }
     if payer.batch > payer.in_flight {
         contradiction(
             r,

@@ -18,12 +18,14 @@ pub(super) const DEFAULTS: &str = include_str!("default.toml");
 /// Names the file that overrides the defaults, where `--config` does not.
 pub const CONFIG_FILE_VARIABLE: &str = "PAYOUT_CONFIG_FILE";
 
-/// Keys whose variable has a name of its own. Each has a twin that ends in `_FILE`.
-const FIXED: [(&str, &str); 4] = [
+/// Keys whose variable has a twin that ends in `_FILE` and names a file with the value: addresses and secrets.
+const FIXED: [(&str, &str); 6] = [
     ("database.url", "DATABASE_URL"),
     ("redis.url", "REDIS_URL"),
     ("money.url", "MONEY_URL"),
     ("money.token", "MONEY_TOKEN"),
+    ("webhook.url", "PAYOUT_WEBHOOK_URL"),
+    ("webhook.secret", "PAYOUT_WEBHOOK_SECRET"),
 ];
 
 /// Longest file that is read for a value or as configuration, in bytes.

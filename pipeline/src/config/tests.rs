@@ -6,7 +6,7 @@ use super::build::build;
 use super::layers::DEFAULTS;
 use super::*;
 
-const ALL: Needs = Needs { redis: true, money: true, pin: true };
+const ALL: Needs = Needs { redis: true, money: true, pin: true, webhook: true };
 const CANARY: &str = "c4nary-Pa55word";
 
 /// Variables that are set.

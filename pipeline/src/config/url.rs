@@ -51,6 +51,21 @@ pub(super) const TOKEN: Rule = Rule {
     },
 };
 
+pub(super) const WEBHOOK: Rule = Rule {
+    expected: "https://host:port/path",
+    advice: "No credentials, query or fragment: what is sent is signed.",
+    check: MONEY.check,
+};
+
+pub(super) const WEBHOOK_SECRET: Rule = Rule {
+    expected: "whsec_ and 24 to 64 bytes in base64",
+    advice: "Make one with: echo whsec_$(openssl rand -base64 32)",
+    check: |secret| match crate::webhook::key_of(secret) {
+        Some(_) => Ok(()),
+        None => Err("text that is no such secret (not shown)".to_owned()),
+    },
+};
+
 /// What a URL consists of.
 struct Parts<'a> {
     scheme: &'a str,
@@ -118,6 +133,25 @@ pub(super) fn redacted(url: &str) -> String {
     };
     let query = if parts.has_query { "?…" } else { "" };
     format!("{}://{user}{}{}{query}", parts.scheme, parts.host, parts.path)
+}
+
+/// Scheme and host alone, where the path may be a secret too.
+pub(super) fn origin(url: &str) -> String {
+    match Parts::split(url) {
+        Some(parts) => format!("{}://{}/…", parts.scheme, parts.host),
+        None => HIDDEN.to_owned(),
+    }
+}
+
+/// Whether what is sent to this URL goes over a network unencrypted.
+pub(super) fn leaves_in_clear(url: &str) -> bool {
+    let Some(parts) = Parts::split(url).filter(|parts| parts.scheme == "http") else { return false };
+    let host = match parts.host.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => parts.host,
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    !address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -73,6 +73,10 @@ catalog! {
     REDIS_MEMORY_LIMIT = "payout_redis_memory_limit_bytes", Gauge, "Memory that Redis may use; 0 without a limit.";
     COLLECTOR_DURATION = "payout_collector_duration_seconds", Histogram(CALL), "How long collecting the figures of the promotions took.";
     COLLECTOR_ERRORS = "payout_collector_errors_total", Counter, "Collections of the promotions' figures that failed.";
+    WEBHOOK_ATTEMPTS = "payout_webhook_attempts_total", Counter, "Attempts to send a message, by what came of them.";
+    WEBHOOK_DURATION = "payout_webhook_attempt_duration_seconds", Histogram(CALL), "From sending a message to its answer or deadline.";
+    WEBHOOK_GIVEN_UP = "payout_webhook_given_up_items", Gauge, "Messages that were given up and that nobody had sent again.";
+    WEBHOOK_WAITING = "payout_webhook_waiting_items", Gauge, "Messages that are to be sent.";
     PROMOTION_ITEMS = "payout_promotion_items", Gauge, "Targets of a running promotion, by state.";
     PROMOTION_AMOUNT = "payout_promotion_amount", Gauge, "Money of a running promotion, by state, as MySQL last said.";
     PROMOTION_PLANNED = "payout_promotion_planned_amount", Gauge, "Money of a running promotion in all, as it was sealed.";

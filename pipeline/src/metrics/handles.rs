@@ -4,7 +4,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::catalog::{self, Kind, METRICS};
 use super::labels::{
-    AttemptResult, Completed, DeadReason, ErrorClass, REQUESTS, RebuildReason, Resolved, RetryReason, VERDICTS,
+    AttemptResult, Completed, DeadReason, ErrorClass, REQUESTS, RebuildReason, Resolved, RetryReason, Told, VERDICTS,
     request, verdict,
 };
 use crate::config::Needs;
@@ -23,6 +23,7 @@ pub(super) struct Handles {
     pub(super) ambiguous_commits: Vec<Counter>,
     pub(super) redis: Option<Streams>,
     pub(super) money: Option<Paying>,
+    pub(super) webhook: Option<Telling>,
 }
 
 /// Series of the stages that use Redis.
@@ -32,6 +33,14 @@ pub(super) struct Streams {
     pub(super) dead_letters_dropped: Counter,
     pub(super) collector_duration: Histogram,
     pub(super) collector_errors: Counter,
+}
+
+/// Series of the stage that tells the outside.
+pub(super) struct Telling {
+    pub(super) attempts: Vec<Counter>,
+    pub(super) duration: Histogram,
+    pub(super) given_up: Gauge,
+    pub(super) waiting: Gauge,
 }
 
 /// Series of the stages that pay.
@@ -72,6 +81,7 @@ impl Handles {
             ambiguous_commits: series(catalog::AMBIGUOUS_COMMITS, "resolved", Resolved::ALL.iter().map(|l| l.label())),
             redis: needs.redis.then(Streams::new),
             money: needs.money.then(Paying::new),
+            webhook: needs.webhook.then(Telling::new),
         }
     }
 }
@@ -84,6 +94,17 @@ impl Streams {
             dead_letters_dropped: counter!(catalog::DEAD_LETTERS_DROPPED),
             collector_duration: histogram!(catalog::COLLECTOR_DURATION),
             collector_errors: counter!(catalog::COLLECTOR_ERRORS),
+        }
+    }
+}
+
+impl Telling {
+    fn new() -> Self {
+        Self {
+            attempts: series(catalog::WEBHOOK_ATTEMPTS, "result", Told::ALL.iter().map(|l| l.label())),
+            duration: histogram!(catalog::WEBHOOK_DURATION),
+            given_up: gauge!(catalog::WEBHOOK_GIVEN_UP),
+            waiting: gauge!(catalog::WEBHOOK_WAITING),
         }
     }
 }

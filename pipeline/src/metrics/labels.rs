@@ -134,6 +134,16 @@ labels! {
         Open = "open",
     }
 
+    /// What came of an attempt to send a message.
+    Told {
+        /// 2xx.
+        Delivered = "delivered",
+        /// Another answer.
+        Refused = "refused",
+        /// None.
+        NoAnswer = "no_answer",
+    }
+
     /// Where a target of a promotion stands.
     ItemState {
         /// Not on its stream yet.

@@ -20,7 +20,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connect::{Connected, NotConnected, Stream};
+use super::connect::{Connected, Connector, NotConnected, Stream};
 use super::endpoint::Outgoing;
 use super::{BodyProblem, ConnectProblem, Exchange, Shared, Silence};
 use crate::domain::decide::Request;
@@ -109,7 +109,7 @@ impl Connection {
                 Sent::GivenBack(outgoing) => *outgoing,
             },
         };
-        let mut live = match Live::connect(&self.shared, deadline).await {
+        let mut live = match Live::connect(&self.shared.connector, deadline).await {
             Ok(live) => live,
             Err((problem, detail)) => return Exchange::NotConnected { problem, detail },
         };
@@ -143,6 +143,26 @@ impl Connection {
     }
 }
 
+/// One request on a connection of its own, which is closed behind it.
+pub(super) async fn once(connector: &Connector, outgoing: Outgoing, timeout: Duration, limit: usize) -> Exchange {
+    let (deadline, mut alarm) = (Instant::now() + timeout, Alarm(None));
+    let mut live = match Live::connect(connector, deadline).await {
+        Ok(live) => live,
+        Err((problem, detail)) => return Exchange::NotConnected { problem, detail },
+    };
+    let response = match live.send(outgoing, deadline, &mut alarm).await {
+        Sent::Answered(response) => response,
+        Sent::Silent(silence) => return Exchange::NoAnswer(silence),
+        Sent::GivenBack(_) => return closed(),
+    };
+    let (head, body) = response.into_parts();
+    let (status, headers) = (head.status, head.headers);
+    match alarm.before(deadline, live.driver.read(body, limit)).await.unwrap_or(Err(BodyProblem::Timeout)) {
+        Err(problem) => Exchange::HeadersOnly { status, headers, problem },
+        Ok(body) => Exchange::Complete { status, headers, body },
+    }
+}
+
 fn closed() -> Exchange {
     let detail = "the connection was closed before the request was sent".to_owned();
     Exchange::NotConnected { problem: ConnectProblem::ClosedBeforeUse, detail }
@@ -165,8 +185,8 @@ impl Alarm {
 }
 
 impl Live {
-    async fn connect(shared: &Shared, deadline: Instant) -> Result<Self, NotConnected> {
-        let Connected { stream, probe } = shared.connector.connect(deadline).await?;
+    async fn connect(connector: &Connector, deadline: Instant) -> Result<Self, NotConnected> {
+        let Connected { stream, probe } = connector.connect(deadline).await?;
         // One small write costs less than a gathering one.
         let opening =
             http1::Builder::new().max_buf_size(HEAD_LIMIT).writev(false).handshake(TokioIo::new(stream)).await;

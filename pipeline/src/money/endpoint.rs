@@ -25,6 +25,7 @@ pub(super) struct Endpoint {
     pub(super) host: String,
     pub(super) port: u16,
     prefix: String,
+    path: String,
     headers: HeaderMap,
     /// The same with all that a charge carries; the key in it is replaced.
     charge_headers: HeaderMap,
@@ -69,8 +70,8 @@ impl Endpoint {
         let mut charge_headers = headers.clone();
         charge_headers.insert(CONTENT_TYPE, JSON);
         charge_headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_static(""));
-        let prefix = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { encrypted, host, port, prefix, headers, charge_headers })
+        let (path, prefix) = (uri.path().to_owned(), uri.path().trim_end_matches('/').to_owned());
+        Ok(Self { encrypted, host, port, prefix, path, headers, charge_headers })
     }
 
     /// `POST {base}{path}`. Nothing where the path or the key cannot be written into a request.
@@ -96,6 +97,13 @@ impl Endpoint {
         // hyper leaves it out for an empty body; some servers then answer 411.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         request(Method::POST, format!("{}{CHARGES}{key}/cancel", self.prefix), headers, Bytes::new())
+    }
+
+    /// `POST` of JSON to the URL itself, as it was given.
+    pub(super) fn post(&self, body: Bytes) -> Option<Outgoing> {
+        let mut headers = self.headers.clone();
+        headers.insert(CONTENT_TYPE, JSON);
+        request(Method::POST, self.path.clone(), headers, body)
     }
 }
 

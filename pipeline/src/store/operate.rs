@@ -7,11 +7,13 @@
 mod change;
 mod discard;
 mod evidence;
+mod export;
 mod filter;
 mod history;
 mod issues;
 mod listed;
 mod listing;
+mod notifications;
 mod overview;
 mod requeue;
 mod reschedule;
@@ -24,11 +26,13 @@ use sqlx::MySqlConnection;
 
 pub use change::{Changed, Refusal, resumes_to};
 pub use evidence::{Evidence, Extent, Stray};
+pub use export::{Export, ExportResult, ExportRow, ExportVoucher, Selection};
 pub use filter::TargetFilter;
 pub use history::{LoadedFrom, RecordedAct, ResultHistory, TargetHistory};
 pub use issues::{IssueGroup, Waiting};
 pub use listed::Listed;
 pub use listing::{Standing, Stretch, TargetLine};
+pub use notifications::Notification;
 pub use overview::Overview;
 pub use requeue::{
     Became, Moved, Open, PlanGroup, PlanStatus, Planned, PlannedNow, RequeueSlice, RetryPlan, SliceRefused, Wanted,

@@ -4,11 +4,12 @@ use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
 use sqlx::{Executor, MySqlConnection, Row};
 
+use super::notifications::close_period;
 use super::promotions::{move_status, status_of};
 use super::sql::{TypeSql, text};
 use super::{Bounds, Store, StoreError};
 use crate::domain::{
-    Amount, Counter, Counts, Partition, ProcessStatus, Promotion, PromotionId, PromotionStatus, TargetId,
+    Amount, Counter, Counts, Event, Partition, ProcessStatus, Promotion, PromotionId, PromotionStatus, TargetId,
 };
 
 /// Targets that stand alike.
@@ -155,6 +156,8 @@ impl Store {
         .bind(promotion.id.0)
         .execute(&mut *transaction)
         .await?;
+        self.notify(&mut transaction, promotion.id, Event::Completed, Some(&proof)).await?;
+        close_period(&mut transaction, promotion.id).await?;
         transaction.commit().await?;
         Ok(Some(proof))
     }

@@ -31,7 +31,7 @@ use ending::Ending;
 /// Exit code: refused or misused, as the command line parser has it.
 const EXIT_REFUSED: u8 = 2;
 
-const STAGE: Stage = Stage { name: "loader", needs: Needs { redis: false, money: false, pin: false } };
+const STAGE: Stage = Stage { name: "loader", needs: Needs { redis: false, money: false, pin: false, webhook: false } };
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -15,7 +15,7 @@ use pipeline::startup::Paying;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const STAGE: Stage = Stage { name: "payer", needs: Needs { redis: true, money: true, pin: true } };
+const STAGE: Stage = Stage { name: "payer", needs: Needs { redis: true, money: true, pin: true, webhook: false } };
 
 fn main() -> ExitCode {
     stage::main(STAGE, run)

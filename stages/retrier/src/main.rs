@@ -17,7 +17,7 @@ use pipeline::startup::Paying;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const STAGE: Stage = Stage { name: "retrier", needs: Needs { redis: true, money: true, pin: true } };
+const STAGE: Stage = Stage { name: "retrier", needs: Needs { redis: true, money: true, pin: true, webhook: false } };
 
 /// Pause between two looks while nothing runs: what fails first is retried a second later.
 const IDLE: Duration = Duration::from_secs(1);

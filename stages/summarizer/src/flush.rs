@@ -8,7 +8,7 @@ use pipeline::metrics::{self, Completed};
 use tokio::time::Instant;
 
 use crate::progress::Seen;
-use crate::{Tools, end, figures};
+use crate::{Tools, end, figures, tell};
 
 /// A proof that took so long is not asked for again for this many times that long.
 const PROOF_SHARE: u32 = 60;
@@ -42,6 +42,7 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     let last_completed_at = states.iter().filter_map(|state| state.last_completed_at.as_deref()).max();
     write(tools, promotion, counts, last_completed_at).await?;
     figures::update(tools, seen, promotion, &partitions, &states, counts).await;
+    tell::waiting(tools, seen, promotion).await?;
     if counts.settled() >= promotion.total_count {
         end::prove(tools, promotion).await?;
     }

@@ -3,13 +3,14 @@
 //! Every flush interval the partitions' counts are added up and written, absolute, to the public hash and the
 //! summary row ([`flush`]). When they say that everything is final, MySQL is asked to prove it ([`end`]). Every
 //! sweep interval partitions that do not move are compared with MySQL and rebuilt where they differ
-//! ([`sweep`]). All of it may be done twice, or by two replicas at once.
+//! ([`sweep`]). What happened to a promotion is told by webhook ([`tell`]). All of it may be done twice, or by two replicas at once.
 
 mod end;
 mod figures;
 mod flush;
 mod progress;
 mod sweep;
+mod tell;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +24,8 @@ use pipeline::store::{PollScope, Store, StoreError};
 use pipeline::streams::{Streams, StreamsError};
 use tokio::time::Instant;
 
-const STAGE: Stage = Stage { name: "summarizer", needs: Needs { redis: true, money: false, pin: false } };
+const STAGE: Stage =
+    Stage { name: "summarizer", needs: Needs { redis: true, money: false, pin: false, webhook: true } };
 
 /// How often Redis is asked how full it is: as often as Prometheus usually looks. INFO costs it a tenth of a millisecond.
 const MEMORY_EVERY: Duration = Duration::from_secs(5);
@@ -44,6 +46,8 @@ async fn run(context: Context) -> anyhow::Result<()> {
     if !startup::servers(&context, &store, &streams).await? {
         return Ok(());
     }
+    let webhook = startup::webhook(&context.config)?;
+    let telling = tokio::spawn(tell::run(context.clone(), store.clone(), webhook));
     let tools = Tools { context, store, streams };
     let mut progress = progress::Progress::default();
     let config = &tools.context.config.summarizer;
@@ -66,6 +70,8 @@ async fn run(context: Context) -> anyhow::Result<()> {
         }
         let pause = progress.pause(config.flush_interval).saturating_sub(began.elapsed());
         if startup::pause(&tools.context.shutdown, &tools.context.health, pause).await {
+            // What is being sent comes to its end, within the grace.
+            telling.await?;
             return Ok(());
         }
     }

@@ -33,6 +33,8 @@ pub struct Seen {
     pub flushed: Option<Counts>,
     /// When it will have ended, if what was settled since the flush before goes on at that pace.
     pub end_in: Option<Duration>,
+    /// Whether payouts were known to wait for a person.
+    pub waits: Option<bool>,
     /// What is shown.
     pub figures: Option<PromotionFigures>,
 }

@@ -21,7 +21,8 @@ pub fn text() -> &'static str {
     TEXT.get_or_init(|| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let _runtime = runtime.enter();
-        metrics::start("payer", Needs { redis: true, money: true, pin: true }, Duration::from_secs(60)).unwrap();
+        metrics::start("payer", Needs { redis: true, money: true, pin: true, webhook: true }, Duration::from_secs(60))
+            .unwrap();
         let moment = Duration::from_millis(20);
         metrics::received(3);
         metrics::batch_took(moment);
