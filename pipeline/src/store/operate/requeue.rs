@@ -301,13 +301,7 @@ impl Store {
         .bind(id.0)
         .execute(&mut *transaction)
         .await?;
-        // A second begin within the same second may change nothing, and is one all the same.
-        let applying: Option<i64> =
-            sqlx::query_scalar("SELECT plan_id FROM payout_retry_plans WHERE plan_id = ? AND plan_status = 'APPLYING'")
-                .bind(id.0)
-                .fetch_optional(&mut *transaction)
-                .await?;
-        if done.rows_affected() == 0 && applying.is_none() {
+        if done.rows_affected() != 1 {
             return Ok(false);
         }
         write_act(&mut transaction, act, now).await?;

@@ -192,7 +192,7 @@ impl Steps<'_> {
             if let Some(counter) = self.from.db.counter() {
                 counts[index(counter)] = 1;
             }
-            state.redis = Redis { stream: true, seq: self.from.next_seq(), counts, ..Redis::EMPTY };
+            state.redis = Redis { stream: true, counts, ..Redis::EMPTY };
             if self.model.scope.faults.crash {
                 let crashed = State { requeue: Requeue::None, ..state };
                 self.fault(Who::Operator, "makes the stream anew (XSETID), and crashes", crashed);

@@ -34,7 +34,7 @@ async fn failed_targets_are_listed_page_by_page_with_customers_masked() {
 async fn an_export_is_whole_and_safe_to_open() {
     let field = Field::new().await;
     let id = promotion(&field).await.to_string();
-    let lines = field.ctl(&["dead", "export", "-", "--promotion", &id]).ok().unwrap().stdout;
+    let lines = field.ctl(&["dead", "export", "-", "--promotion", &id]).ok().unwrap();
     let rows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 5);
     assert_eq!((&rows[1]["target_id"], &rows[1]["customer_uid"]), (&1002.into(), &"*****02".into()));
@@ -60,7 +60,7 @@ async fn a_requeue_of_the_dead_shows_count_and_money_and_asks() {
         let launch = field.launch(&args).env("MONEY_URL", "http://127.0.0.1:9").env("MONEY_TOKEN", "token");
         launch.run(std::time::Duration::from_secs(60)).unwrap()
     };
-    let dry = run(&["--dry-run"]).ok().unwrap().stdout;
+    let dry = run(&["--dry-run"]).ok().unwrap();
     let dry: Value = serde_json::from_str(&dry).unwrap();
     assert_eq!((&dry["targets"], &dry["amount"], &dry["dry_run"]), (&5.into(), &"502.50".into(), &true.into()));
     let refused = run(&[]);

@@ -210,9 +210,11 @@ async fn note_progress(
     for (target, became) in became {
         rows.row(target.0).text(Some(became.code())).end();
     }
+    // Two who apply the same plan at once: what came of a target first stays.
     sqlx::query(
         "UPDATE JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', became VARCHAR(20) PATH '$[1]')) v \
-         STRAIGHT_JOIN payout_retry_plan_targets p ON p.plan_id = ? AND p.target_id = v.id SET p.became = v.became",
+         STRAIGHT_JOIN payout_retry_plan_targets p ON p.plan_id = ? AND p.target_id = v.id SET p.became = v.became \
+         WHERE p.became IS NULL OR p.became = 'UNPROVED'",
     )
     .bind(rows.finish())
     .bind(plan.0)
