@@ -9,6 +9,7 @@ mod operators;
 mod outside;
 mod processes;
 mod requeue;
+mod scaling;
 mod secrets;
 mod unknown;
 
