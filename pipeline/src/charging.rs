@@ -34,6 +34,7 @@ use crate::domain::decide::Rules;
 use crate::health::Health;
 use crate::metrics;
 use crate::money::Money;
+use crate::mutant::{self, Mutant};
 use crate::shutdown::Shutdown;
 use crate::store::{Claim, Store};
 use crate::streams::Streams;
@@ -93,6 +94,14 @@ fn capacity(config: &Config) -> usize {
     (in_time as usize).clamp(config.money.concurrency.min(config.payer.in_flight), config.payer.in_flight)
 }
 
+/// How long after its first use a key may still be sent.
+fn key_lifetime(config: &Config) -> Duration {
+    if mutant::is(Mutant::NoRetentionFence) {
+        return Duration::MAX;
+    }
+    config.money.key_retention.saturating_sub(config.money.key_retention_margin)
+}
+
 /// How long a batch waits for more room than for one entry.
 const FILL: Duration = Duration::from_millis(10);
 /// An entry that waited this part of its time is the last one for a while.
@@ -124,10 +133,10 @@ impl Charging {
     pub fn start(tools: Tools, active: Active) -> Self {
         let config = Arc::clone(&tools.config);
         let rules = Rules {
-            lookup: config.money.lookup,
-            cancel: config.money.cancel,
+            lookup: config.money.lookup && !mutant::is(Mutant::SentAgainWithoutLookUp),
+            cancel: config.money.cancel && !mutant::is(Mutant::CancelIsNotAsked),
             max_attempts: config.retry.max_attempts,
-            key_lifetime: config.money.key_retention.saturating_sub(config.money.key_retention_margin),
+            key_lifetime: key_lifetime(&config),
         };
         let capacity = capacity(&config);
         let (calls, queue) = async_channel::bounded(capacity);

@@ -17,6 +17,7 @@ use crate::domain::result::AttemptToken;
 use crate::domain::{
     Amount, CustomerUid, PayoutType, ProcessStatus, PromotionId, ResultRow, Shape, Target, TargetId, Waits,
 };
+use crate::mutant::{self, Mutant};
 
 /// Who records the intent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,14 +74,17 @@ impl Store {
     ) -> Result<Vec<Payout>, StoreError> {
         debug_assert!(targets.is_sorted(), "unsorted overlapping upserts deadlock by the hundred");
         let sql = self.sql_of(kind)?;
-        let ids = json::ids(targets.iter().copied());
+        let ids = match mutant::is(Mutant::UnsortedIntents) {
+            false => json::ids(targets.iter().copied()),
+            true => json::ids(shuffled(targets)),
+        };
         let statement = match claim {
             Claim::First => &sql.intent,
             Claim::Again => &sql.retry_intent,
         };
         let now = self.now();
         let room = self.room.load(Ordering::Relaxed);
-        repeated(|| {
+        let intent = || {
             sqlx::query(statement)
                 .bind(token.0.cast_signed())
                 .bind(now)
@@ -89,10 +93,16 @@ impl Store {
                 .bind(room)
                 .bind(&ids)
                 .bind(promotion.0)
-                .execute(&self.pool)
-        })
-        .await?;
-        let rows = sqlx::query(&sql.read).bind(&ids).bind(promotion.0).fetch_all(&self.pool).await?;
+        };
+        let read = || sqlx::query(&sql.read).bind(&ids).bind(promotion.0);
+        let rows = if mutant::is(Mutant::IntentIsNotCommitted) {
+            let mut transaction = self.pool.begin().await?;
+            intent().execute(&mut *transaction).await?;
+            read().fetch_all(&mut *transaction).await?
+        } else {
+            repeated(|| intent().execute(&self.pool)).await?;
+            read().fetch_all(&self.pool).await?
+        };
         rows.iter().map(|row| payout(row, kind.shape)).collect()
     }
 
@@ -199,6 +209,12 @@ impl Store {
     }
 }
 
+fn shuffled(targets: &[TargetId]) -> impl Iterator<Item = TargetId> {
+    let mut targets = targets.to_vec();
+    targets.sort_by_cached_key(|_| rand::random::<u32>());
+    targets.into_iter()
+}
+
 /// What a receipt adds to the length of its row.
 fn bytes_in_row(receipt: &Receipt) -> u32 {
     const EXPIRY: usize = 5;
@@ -225,6 +241,7 @@ fn paid_row(outcome: &Outcome) -> ResultRow {
 
 fn effect_code(effect: Effect) -> &'static str {
     match effect {
+        Effect::Unknown(Some(Waits::UnknownOutcome)) if mutant::is(Mutant::ExhaustedMeansFailed) => "FAILED",
         Effect::Paid => "PAID",
         Effect::Failed => "FAILED",
         Effect::NotExecuted => "NOT_EXECUTED",

@@ -32,6 +32,9 @@ const SETTINGS: [(&str, &str); 16] = [
     ("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "4s"),
 ];
 
+/// The rule that every stage breaks on purpose, when this very test is to fail: `cargo xtask mutants` sets it.
+const MUTANT: &str = "PAYOUT_MUTANT";
+
 const COMMAND_BOUND: Duration = Duration::from_secs(120);
 
 /// What a [`World`] is made of.
@@ -184,6 +187,7 @@ impl World {
             .env("USER", "tester")
             .envs(SETTINGS)
             .envs(self.settings.clone())
+            .envs(mutant().map(|name| (MUTANT, name)))
     }
 
     /// Starts a stage under this name.
@@ -287,6 +291,10 @@ impl World {
         logs.sort();
         logs
     }
+}
+
+fn mutant() -> Option<String> {
+    std::env::var(MUTANT).ok()
 }
 
 impl Drop for World {
