@@ -126,6 +126,8 @@ pub enum Mutant {
     RebuildWithoutCompare,
     /// A rebuild gives entries the ids that were used before.
     RebuildReusesIds,
+    /// A rebuild without entries leaves the last id where it was.
+    RebuildLeavesTheLastId,
     /// A promotion is COMPLETED when the counts say so.
     CompletionByCounts,
     /// The keys go before the promotion is COMPLETED.
@@ -136,7 +138,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::TimeoutMeansFailed,
         Self::LostAnswerMeansFailed,
         Self::UnavailableMeansFailed,
@@ -187,6 +189,7 @@ impl Mutant {
         Self::NoSweep,
         Self::RebuildWithoutCompare,
         Self::RebuildReusesIds,
+        Self::RebuildLeavesTheLastId,
         Self::CompletionByCounts,
         Self::KeysRemovedFirst,
         Self::PublicCountsFall,

@@ -54,6 +54,11 @@ pub(super) const EDITS: &[Edit] = &[
     edit(Mutant::GroupAtTheEnd, "if not group then call('XGROUP', 'CREATE', s, g, '0'", GROUP_AT_THE_END),
     edit(Mutant::RebuildWithoutCompare, "if last ~= ARGV[2] then", "if false then"),
     edit(Mutant::RebuildReusesIds, "math.max(t[1] * 1000000 + t[2], tonumber(second) + 1)", "1"),
+    edit(
+        Mutant::RebuildLeavesTheLastId,
+        "  last = string.format('%s-%.0f', first, id)\n  call('XSETID', s, last)",
+        "  call('XSETID', s, last)",
+    ),
 ];
 
 const GROUP_AT_THE_END: &str = "if not group then call('XGROUP', 'CREATE', s, g, '$'";

@@ -59,7 +59,7 @@ fn explorations(size: Size, most_states: usize, save: bool) -> Result<bool> {
         Size::Normal => (scopes::normal(), "normal"),
         Size::Large => (scopes::large(), "large"),
     };
-    let command = format!("cargo run --release -p model -- --scope {name} --report");
+    let command = format!("cargo run -p model -- --scope {name} --report");
     let section = Section::begin("model", "The model", &command);
     let (mut states, mut transitions, mut holds, mut reports) = (0, 0, true, Vec::new());
     for scope in scopes {
@@ -81,8 +81,7 @@ fn explorations(size: Size, most_states: usize, save: bool) -> Result<bool> {
 }
 
 fn mutants(steps: bool, save: bool) -> Result<bool> {
-    let section =
-        Section::begin("model-mutants", "Mutants of the model", "cargo run --release -p model -- mutants --report");
+    let section = Section::begin("model-mutants", "Mutants of the model", "cargo run -p model -- mutants --report");
     let (mut as_expected, mut outcomes) = (true, Vec::new());
     for mutant in Mutant::ALL {
         let outcome = try_mutant(mutant);

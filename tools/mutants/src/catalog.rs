@@ -115,6 +115,7 @@ pub(crate) fn noticed_by(mutant: Mutant) -> Test {
             streams("rebuild::a_rebuild_of_a_stream_that_moved_or_is_missing_writes_nothing")
         }
         Mutant::RebuildReusesIds => streams("rebuild::no_id_is_used_twice_by_any_number_of_rebuilds"),
+        Mutant::RebuildLeavesTheLastId => streams("rebuild::a_rebuild_without_entries_moves_the_last_id_as_well"),
         Mutant::CompletionByCounts => scenario("the_end::counts_alone_complete_nothing"),
         Mutant::KeysRemovedFirst => scenario("the_end::the_keys_go_when_the_end_is_recorded_and_not_before"),
         Mutant::PublicCountsFall => Test {

@@ -14,6 +14,9 @@ use crate::programs::Programs;
 /// Longer than any of these tests waits for anything, on a machine that does other things as well.
 const BOUND: Duration = Duration::from_secs(300);
 
+/// How much of a failure's message is kept, in characters.
+const SAID: usize = 160;
+
 /// A mutant and what became of it.
 #[derive(Debug)]
 pub(crate) struct Trial {
@@ -67,6 +70,7 @@ enum Ended {
 fn once(test: Test, mutant: Option<Mutant>, programs: &Programs) -> Result<Ended> {
     let program = programs.of(test.package, test.target)?;
     let mut launch = Launch::program(program.path.clone(), test.name, &program.folder)?.args(["--exact", test.name]);
+    launch = launch.env("RUST_BACKTRACE", "0");
     if let Some(mutant) = mutant {
         launch = launch.env("PAYOUT_MUTANT", format!("{mutant:?}"));
     }
@@ -80,11 +84,11 @@ fn once(test: Test, mutant: Option<Mutant>, programs: &Programs) -> Result<Ended
     bail!("{test} was not run:\n{}{}", finished.stdout, finished.stderr)
 }
 
-/// The first two lines of the first panic.
+/// The first lines of the first panic, as far as they tell anything.
 fn said(output: &str) -> String {
-    let mut lines = output.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
-    let message: Vec<&str> = lines.by_ref().take(2).map(str::trim).collect();
-    message.join(" ").chars().take(160).collect()
+    let lines = output.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
+    let message = lines.take(3).map(str::trim).take_while(|line| !line.is_empty() && !line.starts_with("note:"));
+    message.collect::<Vec<_>>().join(" ").chars().take(SAID).collect()
 }
 
 /// Does something with each, side by side. The first error ends every lane at its next item.

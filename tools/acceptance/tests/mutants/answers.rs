@@ -54,12 +54,13 @@ fn a_money_that_rejects_us_fails_the_promotion_and_nobody_in_it() {
 
 #[test]
 fn a_key_that_was_not_seen_may_still_be_paid() {
-    let world = World::build().money(&["--late", "0.5", "--late-ms", "600"]).start();
+    // Later than the retrier's first look-up, which may take a second to come.
+    let world = World::build().money(&["--late", "0.5", "--late-ms", "2000"]).start();
     let campaign = world.write(&Plan::points("SPRING", TARGETS));
     let _stages = world.run(1);
     world.completed(&campaign, BOUND);
     // The last of them is still on its way when the promotion is completed.
-    std::thread::sleep(secs(1));
+    std::thread::sleep(secs(3));
     world.books(&campaign).assert_closed();
 }
 

@@ -64,6 +64,9 @@ fn nothing_is_sent_a_second_after_a_stop() {
         .money(&["--latency-ms", "50"])
         .set("PAYOUT_MONEY_CONCURRENCY", "2")
         .set("PAYOUT_DISPATCHER_WINDOW", "400")
+        // Or what waits for its turn would be given back before the stop could show.
+        .set("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "1m")
+        .set("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "10m")
         .start();
     let campaign = world.write(&Plan::points("SPRING", 400));
     let _stages = world.run(1);
