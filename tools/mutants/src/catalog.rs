@@ -92,7 +92,7 @@ pub(crate) fn noticed_by(mutant: Mutant) -> Test {
         Mutant::SettleDeletesUndelivered => {
             streams("settle::an_entry_that_was_published_again_stays_until_it_is_delivered")
         }
-        Mutant::RetryCountsAsFirst => streams("settle::settling_acknowledges_deletes_and_counts_by_outcome"),
+        Mutant::RetryCountsAsFirst => scenario("entries::what_succeeds_later_does_not_count_as_a_first_success"),
         Mutant::ParkWithoutOwner => streams("pending::only_what_the_caller_still_owns_is_parked"),
         Mutant::UndecodableIsDeleted => scenario("entries::garbage_for_a_target_is_held_for_a_person"),
         Mutant::NoDrain => scenario("entries::a_payer_takes_up_what_its_name_was_given"),

@@ -28,6 +28,18 @@ fn what_is_not_final_is_parked_and_not_settled() {
 }
 
 #[test]
+fn what_succeeds_later_does_not_count_as_a_first_success() {
+    let world = World::build().money(&["--too-many", "0.4"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 200));
+    let _stages = [("dispatcher", "dispatcher"), ("payer", "payer-1"), ("retrier", "retrier-1")]
+        .map(|(stage, name)| world.stage(stage, name));
+    until("all is settled", BOUND, || (world.cache.counts(&campaign).settled() == 200).then_some(()));
+    let books = world.books(&campaign);
+    assert!(books.counts().retry_success > 0);
+    books.assert_streams_agree();
+}
+
+#[test]
 fn garbage_for_a_target_is_held_for_a_person() {
     let world = World::plain();
     let campaign = world.write(&Plan::points("SPRING", 100));
