@@ -3,6 +3,7 @@
 //! Every test is run on the product as it is first: a test that fails there proves nothing about a mutant.
 
 mod catalog;
+mod in_chaos;
 mod programs;
 mod report;
 mod run;
@@ -26,6 +27,12 @@ struct Arguments {
     /// Tests that run side by side
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     lanes: u32,
+    /// Instead of the tests: chaos until it notices, at most so many iterations
+    #[arg(long)]
+    chaos: bool,
+    /// Seed of the chaos
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 fn main() -> Result<ExitCode> {
@@ -33,6 +40,10 @@ fn main() -> Result<ExitCode> {
     let chosen = |mutant: &Mutant| arguments.only.as_ref().is_none_or(|part| format!("{mutant:?}").contains(part));
     let mutants: Vec<Mutant> = Mutant::ALL.into_iter().filter(chosen).collect();
     ensure!(!mutants.is_empty(), "no mutant is called like that");
+    if arguments.chaos {
+        let noticed = in_chaos::all(&mutants, arguments.seed, arguments.iterations, arguments.lanes)?;
+        return Ok(if noticed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let mut section = report::begin();
     let programs = programs::build(&catalog::packages())?;
     let trials = run::all(&mutants, &programs, arguments.lanes, arguments.iterations)?;
