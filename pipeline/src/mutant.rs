@@ -4,13 +4,23 @@
 //! feature `mutants`; in a release build without it, nothing is left of them. `cargo xtask mutants` runs, for each, the
 //! test that must fail then.
 
+#[cfg(not(any(debug_assertions, feature = "mutants")))]
+mod absent;
+#[cfg(any(debug_assertions, feature = "mutants"))]
+mod armed;
+#[cfg(any(debug_assertions, feature = "mutants"))]
 mod edits;
+#[cfg(any(debug_assertions, feature = "mutants"))]
 mod misreadings;
 
-use std::borrow::Cow;
-
-use crate::domain::decide::Request;
-use crate::domain::outcome::Answer;
+#[cfg(not(any(debug_assertions, feature = "mutants")))]
+pub use absent::is;
+#[cfg(not(any(debug_assertions, feature = "mutants")))]
+pub(crate) use absent::{edited, misread};
+#[cfg(any(debug_assertions, feature = "mutants"))]
+pub use armed::is;
+#[cfg(any(debug_assertions, feature = "mutants"))]
+pub(crate) use armed::{edited, misread};
 
 /// A rule that is broken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -194,55 +204,4 @@ impl Mutant {
         Self::KeysRemovedFirst,
         Self::PublicCountsFall,
     ];
-}
-
-/// Whether this rule is broken in this process.
-#[cfg(any(debug_assertions, feature = "mutants"))]
-pub fn is(mutant: Mutant) -> bool {
-    armed::mutant() == Some(mutant)
-}
-
-/// Whether this rule is broken in this process: it is not.
-#[cfg(not(any(debug_assertions, feature = "mutants")))]
-#[inline(always)]
-pub const fn is(_mutant: Mutant) -> bool {
-    false
-}
-
-/// A statement or script as it is run: as it is written, or without the rule that is broken.
-pub(crate) fn edited(text: &str) -> Cow<'_, str> {
-    match edits::EDITS.iter().find(|edit| is(edit.mutant) && text.contains(edit.from)) {
-        Some(edit) => text.replace(edit.from, edit.to).into(),
-        None => text.into(),
-    }
-}
-
-/// An answer as it is read: as it was classified, or wrong.
-pub(crate) fn misread(request: Request, mut answer: Answer) -> Answer {
-    let applies = |mistake: &&misreadings::Misreading| is(mistake.mutant) && mistake.meets(request, &answer);
-    if let Some(mistake) = misreadings::MISREADINGS.iter().find(applies) {
-        answer.verdict = mistake.taken_for;
-    }
-    answer
-}
-
-#[cfg(any(debug_assertions, feature = "mutants"))]
-mod armed {
-    use std::sync::OnceLock;
-
-    use super::Mutant;
-
-    static ARMED: OnceLock<Option<Mutant>> = OnceLock::new();
-
-    /// As with crash points, a variable that the configuration does not know: it is no setting of the product.
-    pub(super) fn mutant() -> Option<Mutant> {
-        *ARMED.get_or_init(|| {
-            let name = std::env::var("PAYOUT_MUTANT").ok()?;
-            let found = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
-            // A name that means nothing would pass for a mutant that nobody notices.
-            assert!(found.is_some(), "PAYOUT_MUTANT is {name:?}, which is no mutant");
-            eprintln!("mutant {name}: a rule is broken on purpose");
-            found
-        })
-    }
 }
