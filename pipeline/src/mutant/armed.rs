@@ -13,12 +13,17 @@ static ARMED: OnceLock<Option<Mutant>> = OnceLock::new();
 
 /// Whether this rule is broken in this process.
 pub fn is(mutant: Mutant) -> bool {
-    *ARMED.get_or_init(read) == Some(mutant)
+    broken() == Some(mutant)
+}
+
+fn broken() -> Option<Mutant> {
+    *ARMED.get_or_init(read)
 }
 
 /// A statement or script as it is run: as it is written, or without the rule that is broken.
 pub(crate) fn edited(text: &str) -> Cow<'_, str> {
-    match EDITS.iter().find(|edit| is(edit.mutant) && text.contains(edit.from)) {
+    let Some(broken) = broken() else { return text.into() };
+    match EDITS.iter().find(|edit| edit.mutant == broken && text.contains(edit.from)) {
         Some(edit) => text.replace(edit.from, edit.to).into(),
         None => text.into(),
     }
@@ -26,7 +31,8 @@ pub(crate) fn edited(text: &str) -> Cow<'_, str> {
 
 /// An answer as it is read: as it was classified, or wrong.
 pub(crate) fn misread(request: Request, mut answer: Answer) -> Answer {
-    let applies = |mistake: &&Misreading| is(mistake.mutant) && mistake.meets(request, &answer);
+    let Some(broken) = broken() else { return answer };
+    let applies = |mistake: &&Misreading| mistake.mutant == broken && mistake.meets(request, &answer);
     if let Some(mistake) = MISREADINGS.iter().find(applies) {
         answer.verdict = mistake.taken_for;
     }
