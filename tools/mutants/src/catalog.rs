@@ -125,3 +125,28 @@ pub(crate) fn noticed_by(mutant: Mutant) -> Test {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// All text of the files in a folder and below it.
+    fn text(folder: &Path) -> String {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| if path.is_dir() { text(&path) } else { fs::read_to_string(&path).unwrap() }).collect()
+    }
+
+    #[test]
+    fn every_mutant_has_a_test_that_exists() {
+        let tests =
+            ["pipeline/tests", "tools/acceptance/tests"].map(|folder| text(&servers::workspace_dir().join(folder)));
+        for mutant in Mutant::ALL {
+            let test = noticed_by(mutant);
+            let function = format!("fn {}()", test.name.rsplit("::").next().unwrap_or(test.name));
+            assert!(tests.iter().any(|text| text.contains(&function)), "{mutant:?}: {test}");
+        }
+    }
+}
