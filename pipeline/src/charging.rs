@@ -37,6 +37,7 @@ use crate::domain::decide::Rules;
 use crate::health::Health;
 use crate::metrics;
 use crate::money::Money;
+use crate::mutant::{self, Mutant};
 use crate::shutdown::Shutdown;
 use crate::store::{Claim, Store};
 use crate::streams::Streams;
@@ -88,10 +89,10 @@ struct Shared {
 /// What the deployment's `money` can do, and how far we go.
 pub fn rules(config: &Config) -> Rules {
     Rules {
-        lookup: config.money.lookup,
-        cancel: config.money.cancel,
+        lookup: config.money.lookup && !mutant::is(Mutant::SentAgainWithoutLookUp),
+        cancel: config.money.cancel && !mutant::is(Mutant::CancelIsNotAsked),
         max_attempts: config.retry.max_attempts,
-        key_lifetime: config.money.key_retention.saturating_sub(config.money.key_retention_margin),
+        key_lifetime: key_lifetime(config),
     }
 }
 
@@ -103,6 +104,14 @@ fn capacity(config: &Config) -> usize {
     }
     let in_time = f64::from(config.money.max_rps) * config.limiter_wait().as_secs_f64() / f64::from(PART_OF_THE_WAIT);
     (in_time as usize).clamp(config.money.concurrency.min(config.payer.in_flight), config.payer.in_flight)
+}
+
+/// How long after its first use a key may still be sent.
+fn key_lifetime(config: &Config) -> Duration {
+    if mutant::is(Mutant::NoRetentionFence) {
+        return Duration::MAX;
+    }
+    config.money.key_retention.saturating_sub(config.money.key_retention_margin)
 }
 
 /// How long a batch waits for more room than for one entry.

@@ -17,6 +17,7 @@ pub mod health;
 pub mod keys;
 pub mod metrics;
 pub mod money;
+pub mod mutant;
 pub mod rebuild;
 pub mod record;
 pub mod requeue;

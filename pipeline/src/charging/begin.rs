@@ -16,6 +16,7 @@ use crate::domain::outcome::Effect;
 use crate::domain::result::AttemptToken;
 use crate::domain::{PromotionId, TargetId, Waits};
 use crate::metrics::{self, ErrorClass};
+use crate::mutant::{self, Mutant};
 use crate::store::{Claim, Outcome, Payout};
 
 /// Sorts a batch by promotion, and begins each part.
@@ -94,7 +95,11 @@ async fn begin(
             continue;
         }
         let unpayable = payout.target.unpayable(promotion.kind.shape, &promotion.defaults);
+        let unpayable = unpayable.filter(|_| !mutant::is(Mutant::UnpayableIsCalled));
         let next = match claim {
+            Claim::First if !payout.row.status.is_final() && mutant::is(Mutant::PayerCallsAnyPending) => {
+                Next::Send(Request::Charge)
+            }
             Claim::First => shared.rules.first_delivery(&payout.row, token, unpayable, now),
             Claim::Again => shared.rules.redelivery(&payout.row, token, unpayable, now),
         };

@@ -16,6 +16,7 @@ use crate::domain::outcome::{Answer, Effect, Verdict};
 use crate::keys::IdempotencyKey;
 use crate::metrics::{self, AttemptResult, ErrorClass};
 use crate::money::{Connection, charge_body};
+use crate::mutant::{self, Mutant};
 
 /// How long a worker waits before it looks again whether the promotion runs.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -65,7 +66,11 @@ async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: B
 /// often, `money` executes it once.
 async fn ask(connection: &mut Connection, item: &Item) -> Answer {
     let (promotion, target) = (&item.promotion, &item.payout.target);
-    let key = IdempotencyKey::new(&promotion.campaign_code, target.customer, item.payout.row.generation);
+    let generation = match item.resent && mutant::is(Mutant::FreshKeyPerAttempt) {
+        false => item.payout.row.generation,
+        true => rand::random_range(2..u32::MAX),
+    };
+    let key = IdempotencyKey::new(&promotion.campaign_code, target.customer, generation);
     crash::point(before(item.request));
     let began = Instant::now();
     let answer = match item.request {

@@ -15,6 +15,7 @@ use crate::crash;
 use crate::domain::outcome::Effect;
 use crate::domain::{Counter, EntryId, Partition, ProcessStatus, Promotion, PromotionId, ResultRow, TargetId};
 use crate::metrics::{self, Completed, DeadReason, ErrorClass, Resolved, RetryReason};
+use crate::mutant::{self, Mutant};
 use crate::record::{DeadLetter, VERSION};
 use crate::store::Outcome;
 use crate::streams::{Park, Parking, Settle};
@@ -63,6 +64,9 @@ async fn write(shared: Arc<Shared>, batch: Vec<Finished>, writer: OwnedSemaphore
     }
     for writes in by_promotion.into_values() {
         let promotion = Arc::clone(&writes[0].0.promotion);
+        if mutant::is(Mutant::SettleBeforeOutcome) {
+            settle_first(&shared, &writes).await;
+        }
         record(&shared, &promotion, writes, &mut done).await;
     }
     drop(writer);
@@ -189,6 +193,17 @@ async fn let_go(shared: &Shared, done: Vec<Done>) {
         }
     }
     count(&done, now_ms);
+}
+
+/// What must never be done: counts payments whose rows do not say so yet.
+async fn settle_first(shared: &Shared, writes: &[(Box<Item>, Box<Outcome>)]) {
+    for (item, _) in writes.iter().filter(|(_, outcome)| outcome.write.effect == Effect::Paid) {
+        let entry = &item.entry;
+        let by_counter = vec![(Counter::Success, vec![entry.id])];
+        let settle = Settle { partition: entry.partition, by_counter, dead: Vec::new() };
+        // Whoever breaks a rule does not look back.
+        let _ = shared.tools.streams.settle(vec![settle], "").await;
+    }
 }
 
 fn sort(done: &[Done], now_ms: i64) -> (Vec<Settle>, Vec<Park>) {

@@ -10,6 +10,7 @@ use crate::domain::decide::{Next, Request, Rules};
 use crate::domain::result::AttemptToken;
 use crate::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
 use crate::metrics;
+use crate::mutant::{self, Mutant};
 use crate::record::{Record, RecordError};
 use crate::store::Payout;
 use crate::streams::Delivery;
@@ -45,7 +46,9 @@ pub(super) fn content(delivery: &Delivery, promotion: &Promotion) -> Content {
             Content::Target(record.target, Some(record.published_at_ms))
         }
         Err(RecordError::LaterVersion(_)) => Content::Later,
-        Ok(_) | Err(RecordError::TooLong(_) | RecordError::Malformed(_)) => Content::Bad(delivery.id.target()),
+        Ok(_) | Err(RecordError::TooLong(_) | RecordError::Malformed(_)) => {
+            Content::Bad(delivery.id.target().filter(|_| !mutant::is(Mutant::UndecodableIsDeleted)))
+        }
     }
 }
 
@@ -148,6 +151,7 @@ impl Fate {
     pub(super) fn of(row: &crate::domain::ResultRow) -> Self {
         match Rules::written(row) {
             Next::Settle(counter) => Self::Settle(counter),
+            Next::Park if mutant::is(Mutant::SettleUnfinished) => Self::Settle(crate::domain::Counter::Fail),
             Next::Hold => Self::Hold,
             Next::Park | Next::Fail(_) | Next::Send(_) | Next::Write(_) => Self::Park,
         }

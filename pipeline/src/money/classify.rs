@@ -17,6 +17,7 @@ use super::{ConnectProblem, Exchange, MoneyConfigError};
 use crate::domain::decide::Request;
 use crate::domain::outcome::{Answer, Verdict};
 use crate::keys::IdempotencyKey;
+use crate::mutant;
 
 /// With 503 and the value `false`: the request was turned away before it was executed.
 const PAYOUT_EXECUTED: HeaderName = HeaderName::from_static("payout-executed");
@@ -85,7 +86,7 @@ impl Contract {
                 answer
             }
         };
-        printable(answer, key)
+        printable(mutant::misread(request, answer), key)
     }
 
     fn complete(&self, request: Request, status: StatusCode, headers: &HeaderMap, content: Content) -> Answer {

@@ -13,6 +13,7 @@ use super::sql::{TypeSql, maybe_text};
 use super::{Store, StoreError, json};
 use crate::domain::result::AttemptToken;
 use crate::domain::{Amount, CustomerUid, PayoutType, ProcessStatus, PromotionId, ResultRow, Shape, Target, TargetId};
+use crate::mutant::{self, Mutant};
 
 /// Who records the intent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,12 +57,13 @@ impl Store {
         // Columns hold whole seconds, and round.
         let now = self.now().with_nanosecond(0).unwrap_or_default();
         match claim {
-            Claim::First => {
+            Claim::First if !mutant::is(Mutant::IntentIsNotCommitted) => {
                 if let Some(payouts) = self.begin_new(&sql, promotion, targets, token, now).await? {
                     return Ok(payouts);
                 }
                 self.begin_any(&sql, &sql.intent, promotion, targets, token, now).await
             }
+            Claim::First => self.begin_any(&sql, &sql.intent, promotion, targets, token, now).await,
             Claim::Again => self.begin_any(&sql, &sql.retry_intent, promotion, targets, token, now).await,
         }
     }
@@ -80,7 +82,7 @@ impl Store {
         if targets.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let ids = json::ids(targets.iter().map(|target| target.id));
+        let ids = in_order(targets.iter().map(|target| target.id));
         let room = self.room.load(Ordering::Relaxed);
         let inserted = repeated(|| {
             sqlx::query(&sql.first_intent)
@@ -123,9 +125,9 @@ impl Store {
         token: AttemptToken,
         now: NaiveDateTime,
     ) -> Result<Vec<Payout>, StoreError> {
-        let ids = json::ids(targets.iter().copied());
+        let ids = in_order(targets.iter().copied());
         let room = self.room.load(Ordering::Relaxed);
-        repeated(|| {
+        let intent = || {
             sqlx::query(statement)
                 .bind(token.0.cast_signed())
                 .bind(now)
@@ -134,10 +136,16 @@ impl Store {
                 .bind(room)
                 .bind(&ids)
                 .bind(promotion.0)
-                .execute(&self.pool)
-        })
-        .await?;
-        let rows = sqlx::query(&sql.read).bind(&ids).bind(promotion.0).fetch_all(&self.pool).await?;
+        };
+        let read = || sqlx::query(&sql.read).bind(&ids).bind(promotion.0);
+        let rows = if mutant::is(Mutant::IntentIsNotCommitted) {
+            let mut transaction = self.pool.begin().await?;
+            intent().execute(&mut *transaction).await?;
+            read().fetch_all(&mut *transaction).await?
+        } else {
+            repeated(|| intent().execute(&self.pool)).await?;
+            read().fetch_all(&self.pool).await?
+        };
         let first_of_result = columns_of_target(sql.kind.shape);
         rows.iter()
             .map(|row| Ok(Payout { target: target(row, sql.kind.shape)?, row: result_row(row, first_of_result)? }))
@@ -167,6 +175,16 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+/// The ids as a statement takes them.
+fn in_order(ids: impl Iterator<Item = TargetId>) -> String {
+    if mutant::is(Mutant::UnsortedIntents) {
+        let mut ids: Vec<TargetId> = ids.collect();
+        ids.sort_by_cached_key(|_| rand::random::<u32>());
+        return json::ids(ids.into_iter());
+    }
+    json::ids(ids)
 }
 
 /// Whether `count` ids between these two lie close together.

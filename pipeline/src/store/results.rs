@@ -14,6 +14,7 @@ use crate::domain::decide::Write;
 use crate::domain::outcome::{Effect, Receipt};
 use crate::domain::result::AttemptToken;
 use crate::domain::{PayoutType, ProcessStatus, PromotionId, ResultRow, Shape, TargetId, Waits};
+use crate::mutant::{self, Mutant};
 
 /// An outcome of one target, ready to be written.
 #[derive(Clone, Debug)]
@@ -150,6 +151,7 @@ fn paid_row(outcome: &Outcome) -> ResultRow {
 
 fn effect_code(effect: Effect) -> &'static str {
     match effect {
+        Effect::Unknown(Some(Waits::UnknownOutcome)) if mutant::is(Mutant::ExhaustedMeansFailed) => "FAILED",
         Effect::Paid => "PAID",
         Effect::Failed => "FAILED",
         Effect::NotExecuted => "NOT_EXECUTED",

@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
 use crate::domain::{PayoutType, Shape};
+use crate::mutant;
 
 /// A text column. Unchecked, because sqlx takes columns of a binary collation for VARBINARY; what is not UTF-8
 /// is still refused.
@@ -114,7 +115,8 @@ pub(super) fn fill(text: &str, kind: &PayoutType) -> String {
         Shape::Point => &POINT,
         Shape::Voucher => &VOUCHER,
     };
-    let text: String = text.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
+    let text: String =
+        mutant::edited(text).lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
     text.replace("{voucher_target_columns}", shape.target_columns)
         .replace("{voucher_page_columns}", shape.page_columns)
         .replace("{voucher_paid_json}", shape.paid_json)
@@ -123,8 +125,8 @@ pub(super) fn fill(text: &str, kind: &PayoutType) -> String {
         .replace("{voucher_values}", shape.values)
         .replace("{voucher_outcome_json}", shape.outcome_json)
         .replace("{voucher_updates}", shape.updates)
-        .replace("{guard}", GUARD)
-        .replace("{unproved}", UNPROVED)
+        .replace("{guard}", &mutant::edited(GUARD))
+        .replace("{unproved}", &mutant::edited(UNPROVED))
         .replace("{targets}", &kind.targets)
         .replace("{results}", &kind.results)
         .replace("{key}", &kind.key)

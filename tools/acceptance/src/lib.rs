@@ -38,7 +38,7 @@ pub use campaign::{Campaign, Kind, Plan};
 pub use http::{Answer, get};
 pub use ledger::{Entry, Ledger};
 pub use money::{Money, Visit};
-pub use pin::open_pin;
+pub use pin::{key_file, open_pin};
 pub use sql::Sql;
 pub use stages::{Stage, Stages};
 pub use world::{Build, World};

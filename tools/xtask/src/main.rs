@@ -1,10 +1,12 @@
 //! `cargo xtask`: everything that a developer runs on this project, in one place.
 
 mod bench;
+mod chaos;
 mod demo;
 mod down;
 mod http;
 mod install;
+mod mutants;
 mod reliability;
 mod run_dir;
 mod steps;
@@ -35,6 +37,10 @@ enum Command {
     Demo(demo::Options),
     /// Measures the pipeline against the bare loop, each stage against its ceiling, latency and idle cost
     Bench(bench::Options),
+    /// Breaks the pipeline in every way with real processes, heals it, and lets the ledger judge
+    Chaos(chaos::Options),
+    /// Breaks the product's rules one at a time and runs the test that must notice
+    Mutants(mutants::Options),
     /// Makes docs/reliability.md of what chaos, model and fuzzing left behind
     Reliability,
     /// Ends what a demo left running
@@ -47,6 +53,8 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Chaos(options) => chaos::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Reliability => reliability::run(),
         Command::Down => down::run(),
     };
