@@ -15,6 +15,7 @@ mod active;
 mod begin;
 mod breaker;
 mod call;
+mod content;
 mod finish;
 mod item;
 mod pacer;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use active::{Active, Running};
+pub use content::{Content, content};
 pub use item::Delivered;
 
 use crate::config::Config;
