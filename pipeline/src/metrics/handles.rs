@@ -41,6 +41,8 @@ pub(super) struct Paying {
     pub(super) dead_letters_dropped: Counter,
     pub(super) duplicates_blocked: Counter,
     pub(super) late_writes: Counter,
+    pub(super) exactly_once: Gauge,
+    pub(super) possible_duplicates: Counter,
     pub(super) quarantined: Counter,
     /// By kind, then by verdict.
     pub(super) requests: Vec<Vec<Counter>>,
@@ -99,6 +101,8 @@ impl Paying {
             dead_letters_dropped: counter!(catalog::DEAD_LETTERS_DROPPED),
             duplicates_blocked: counter!(catalog::DUPLICATES_BLOCKED),
             late_writes: counter!(catalog::LATE_WRITES),
+            exactly_once: gauge!(catalog::EXACTLY_ONCE),
+            possible_duplicates: counter!(catalog::POSSIBLE_DUPLICATES),
             quarantined: counter!(catalog::QUARANTINED),
             requests: REQUESTS.into_iter().map(|kind| of_kind(request(kind))).collect(),
             durations: REQUESTS.into_iter().map(duration).collect(),
