@@ -5,6 +5,7 @@ mod demo;
 mod down;
 mod http;
 mod install;
+mod prove;
 mod reliability;
 mod run_dir;
 mod steps;
@@ -35,6 +36,9 @@ enum Command {
     Demo(demo::Options),
     /// Measures the pipeline against the bare loop, each stage against its ceiling, latency and idle cost
     Bench(bench::Options),
+    /// Runs at length what the tests hold in short, and leaves the figures for docs/reliability.md
+    #[command(subcommand)]
+    Prove(prove::Prove),
     /// Makes docs/reliability.md of what chaos, model and fuzzing left behind
     Reliability,
     /// Ends what a demo left running
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Prove(what) => prove::run(&what),
         Command::Reliability => reliability::run(),
         Command::Down => down::run(),
     };
