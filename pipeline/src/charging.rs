@@ -15,6 +15,7 @@ mod active;
 mod begin;
 mod breaker;
 mod call;
+mod content;
 mod finish;
 mod inquiry;
 mod item;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use active::{Active, Running};
+pub use content::{Content, content};
 pub use inquiry::{Inquiry, Question};
 pub use item::Delivered;
 pub use pacer::Pacer;

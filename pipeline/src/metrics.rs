@@ -250,6 +250,16 @@ pub fn late_writes_refused(items: usize) {
     money(|paying| paying.late_writes.increment(items as u64));
 }
 
+/// Whether money executes a key once, as the configuration says.
+pub fn exactly_once(promised: bool) {
+    money(|paying| paying.exactly_once.set(if promised { 1.0 } else { 0.0 }));
+}
+
+/// A charge is sent that may be the second one which money executes.
+pub fn may_be_a_duplicate() {
+    money(|paying| paying.possible_duplicates.increment(1));
+}
+
 /// An entry that seems to crash its consumer was put aside.
 pub fn quarantined() {
     money(|paying| paying.quarantined.increment(1));

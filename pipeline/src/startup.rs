@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::charging::{Active, Charging, Tools};
 use crate::config::Config;
 use crate::health::Health;
+use crate::metrics;
 use crate::money::{Money, Settings};
 use crate::shutdown::Shutdown;
 use crate::stage::Context;
@@ -277,7 +278,19 @@ impl Paying {
 
 /// Says at start what a weaker money service cannot promise.
 fn warn_of_weak_money(config: &Arc<Config>) {
-    if !config.money.lookup {
+    metrics::exactly_once(config.money.idempotent);
+    match (config.money.idempotent, config.money.lookup) {
+        (true, true | false) => {}
+        (false, true) => tracing::warn!(
+            "money does not honour keys: exactly once cannot be promised. An unknown outcome is looked up before it is sent \
+             again; only a process that was frozen as it sent can pay twice"
+        ),
+        (false, false) => tracing::warn!(
+            "money neither honours keys nor can be looked up: exactly once cannot be promised. An unknown outcome is sent \
+             again, and may be paid again; payout_possible_duplicate_charges_total counts it"
+        ),
+    }
+    if !config.money.lookup && config.money.idempotent {
         tracing::warn!(
             "money has no look-up: an unknown outcome is sent again under the same key; exactly once rests on the key alone"
         );

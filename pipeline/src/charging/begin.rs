@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::content::{Content, content};
 use super::finish::Finished;
-use super::item::{Content, Delivered, Entry, Fate, Item, content};
+use super::item::{Delivered, Entry, Fate, Item};
 use super::patience::Patience;
 use super::{Running, Shared};
 use crate::crash;

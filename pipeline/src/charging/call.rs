@@ -39,7 +39,7 @@ async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: B
         if !may_send(shared, &item).await {
             return not_called(item);
         }
-        let answer = ask(connection, &item).await;
+        let answer = ask(connection, &item, shared.tools.config.money.idempotent).await;
         shared.breaker.observe(&answer).await;
         let now = shared.tools.store.now();
         let (row, rules) = (&item.payout.row, &shared.rules);
@@ -63,14 +63,17 @@ async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: B
 }
 
 /// The key and the body are a function of the row and the frozen promotion: whoever sends it, and however
-/// often, `money` executes it once.
-async fn ask(connection: &mut Connection, item: &Item) -> Answer {
+/// often, `money` executes it once. One that does not honour keys may pay again here, which is counted before it is sent.
+async fn ask(connection: &mut Connection, item: &Item, idempotent: bool) -> Answer {
     let (promotion, target) = (&item.promotion, &item.payout.target);
     let generation = match item.resent && mutant::is(Mutant::FreshKeyPerAttempt) {
         false => item.payout.row.generation,
         true => rand::random_range(2..u32::MAX),
     };
     let key = IdempotencyKey::new(&promotion.campaign_code, target.customer, generation);
+    if item.request == Request::Charge && item.resent && !idempotent {
+        metrics::may_be_a_duplicate();
+    }
     crash::point(before(item.request));
     let began = Instant::now();
     let answer = match item.request {

@@ -11,7 +11,6 @@ use crate::domain::result::AttemptToken;
 use crate::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
 use crate::metrics;
 use crate::mutant::{self, Mutant};
-use crate::record::{Record, RecordError};
 use crate::store::Payout;
 use crate::streams::Delivery;
 
@@ -22,34 +21,6 @@ pub struct Delivered {
     pub delivery: Delivery,
     /// How often it was delivered, where that is known (the retrier reads it, a payer does not).
     pub deliveries: u32,
-}
-
-/// What an entry's bytes say.
-pub(super) enum Content {
-    /// A target, and when it was published.
-    Target(TargetId, Option<i64>),
-    /// A later version of the product wrote it: left alone.
-    Later,
-    /// Garbage, or a record of something else; with the target, when the entry's id names it.
-    Bad(Option<TargetId>),
-}
-
-/// Which target an entry means. Its record is only a reference: it must name the partition's own promotion
-/// and type. An entry whose payload was deleted from outside is known by its id, when the dispatcher
-/// published it.
-pub(super) fn content(delivery: &Delivery, promotion: &Promotion) -> Content {
-    let Some(body) = &delivery.body else {
-        return delivery.id.target().map_or(Content::Bad(None), |target| Content::Target(target, None));
-    };
-    match Record::decode(body) {
-        Ok(record) if record.promotion == promotion.id && record.kind == promotion.kind.code => {
-            Content::Target(record.target, Some(record.published_at_ms))
-        }
-        Err(RecordError::LaterVersion(_)) => Content::Later,
-        Ok(_) | Err(RecordError::TooLong(_) | RecordError::Malformed(_)) => {
-            Content::Bad(delivery.id.target().filter(|_| !mutant::is(Mutant::UndecodableIsDeleted)))
-        }
-    }
 }
 
 /// An entry in flight.

@@ -152,6 +152,7 @@ fn money(r: &mut Reader, needs: Needs) -> MoneyConfig {
         max_rps: r.whole("money.max_rps", 0, 1_000_000),
         lookup: r.truth("money.lookup"),
         cancel: r.truth("money.cancel"),
+        idempotent: r.truth("money.idempotent"),
         final_error_codes: r.list(
             "money.final_error_codes",
             "a list of strings",

@@ -14,6 +14,7 @@ pub(super) fn rules(config: &Config, needs: Needs, r: &mut Reader) {
     let (retry, payer, money) = (&config.retry, &config.payer, &config.money);
     if needs.money {
         held_long_enough(config, r);
+        weaker_money(config, r);
     }
     let sweep = config.summarizer.sweep_interval;
     below(r, ("retry.visibility_timeout", retry.visibility_timeout), ("summarizer.sweep_interval", sweep));
@@ -64,6 +65,25 @@ fn held_long_enough(config: &Config, r: &mut Reader) {
             .to_owned(),
         advice: "Lower PAYOUT_MONEY_TIMEOUT or raise PAYOUT_RETRY_VISIBILITY_TIMEOUT.".to_owned(),
     });
+}
+
+/// What a money service that executes a key more than once leaves to the timers.
+fn weaker_money(config: &Config, r: &mut Reader) {
+    let money = &config.money;
+    if money.idempotent {
+        return;
+    }
+    if money.cancel {
+        let (idempotent, cancel) = (("money.idempotent", "false".to_owned()), ("money.cancel", "true".to_owned()));
+        contradiction(r, idempotent, cancel, "money.cancel false: a key that money does not honour cannot be burnt");
+    }
+    // The first retry waits three quarters of the base at least; what was sent is then older than its deadline.
+    let (timeout, base) = (money.timeout, config.retry.backoff_base);
+    if money.lookup && base < timeout * 2 {
+        let rule = "retry.backoff_base at least twice money.timeout where money.idempotent is false: a look-up must not \
+            overtake the charge that it asks about";
+        contradiction(r, ("money.timeout", show(timeout)), ("retry.backoff_base", show(base)), rule);
+    }
 }
 
 fn below(r: &mut Reader, lower: (&str, Duration), upper: (&str, Duration)) {

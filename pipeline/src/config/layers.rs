@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use toml::de::DeTable;
 
@@ -113,17 +114,18 @@ pub fn variables() -> Vec<String> {
 impl Layers {
     /// The defaults alone.
     pub(super) fn embedded() -> Self {
+        static READ: LazyLock<Result<Entries, (usize, String)>> = LazyLock::new(|| entries(DEFAULTS));
         let mut layers = Self::default();
-        match entries(DEFAULTS) {
+        match &*READ {
             Ok(found) => {
                 for (key, _, value) in found {
-                    let found = Found { raw: Raw::Toml(value), origin: Origin::Default };
+                    let found = Found { raw: Raw::Toml(value.clone()), origin: Origin::Default };
                     layers.defaults.insert(key.clone(), found);
-                    layers.known.push(key);
+                    layers.known.push(key.clone());
                 }
             }
             // A test holds the embedded file to its form.
-            Err((line, message)) => layers.faults.push(broken(Path::new("default.toml"), line, &message)),
+            Err((line, message)) => layers.faults.push(broken(Path::new("default.toml"), *line, message)),
         }
         layers
     }

@@ -66,6 +66,8 @@ pub struct MoneyConfig {
     pub lookup: bool,
     /// Whether a key can be cancelled.
     pub cancel: bool,
+    /// Whether a key is executed once, however often it comes.
+    pub idempotent: bool,
     /// Codes of final refusals.
     pub final_error_codes: Vec<String>,
     /// How long a key is remembered.

@@ -173,6 +173,17 @@ fn timers_that_leave_an_entry_no_time_are_refused_with_both_keys() {
 }
 
 #[test]
+fn a_money_that_does_not_honour_keys_has_no_cancel_and_is_looked_up_late_enough() {
+    let weak: Set<'_> = &[("PAYOUT_MONEY_IDEMPOTENT", "false")];
+    let text = load(weak).unwrap_err().to_string();
+    assert!(text.contains("cannot be burnt") && text.contains("must not overtake"), "{text}");
+    let looked_up = [weak[0], ("PAYOUT_MONEY_CANCEL", "false"), ("PAYOUT_RETRY_BACKOFF_BASE", "10s")];
+    assert!(!load(&looked_up).unwrap().money.idempotent);
+    let neither = [weak[0], ("PAYOUT_MONEY_CANCEL", "false"), ("PAYOUT_MONEY_LOOKUP", "false")];
+    assert!(load(&neither).is_ok(), "nothing overtakes where nothing is looked up");
+}
+
+#[test]
 fn a_secret_can_stand_in_a_file_of_its_own() {
     let token = file("token", &format!("  {CANARY}x\n"));
     let path = token.to_str().unwrap();

@@ -84,10 +84,18 @@ impl<'a> Parts<'a> {
                 false => "text that is not a URL (not shown)".to_owned(),
             });
         }
+        if parts.hides_a_password() {
+            return Err("a URL with an @ behind the host, as of a password that is not percent-encoded".to_owned());
+        }
         if !is_host(parts.host) {
             return Err("a URL whose host and port cannot be read".to_owned());
         }
         Ok(parts)
+    }
+
+    /// A password with a `/` in it: what comes before that was taken for host and port.
+    fn hides_a_password(&self) -> bool {
+        self.path.contains('@')
     }
 
     fn split(url: &'a str) -> Option<Self> {
@@ -126,7 +134,7 @@ pub(super) fn is_listen_address(text: &str) -> bool {
 
 /// A URL without password and query, for people.
 pub(super) fn redacted(url: &str) -> String {
-    let Some(parts) = Parts::split(url) else { return HIDDEN.to_owned() };
+    let Some(parts) = Parts::split(url).filter(|parts| !parts.hides_a_password()) else { return HIDDEN.to_owned() };
     let user = match parts.user.map(|user| user.split_once(':').map_or((user, ""), |(user, _)| (user, ":…"))) {
         Some((user, password)) => format!("{user}{password}@"),
         None => String::new(),
@@ -166,6 +174,7 @@ mod tests {
             ("redis://:s3cret@cache/0", "redis://:…@cache/0"),
             ("redis://cache", "redis://cache"),
             ("s3cret", "…"),
+            ("mysql://app:12/s3cret@db/payout", "…"),
         ] {
             assert_eq!(redacted(url), shown);
         }
@@ -176,7 +185,16 @@ mod tests {
         for good in ["mysql://u:p@h:3306/d", "mysql://u@h/d?ssl-mode=REQUIRED", "mysql://[::1]:3306/d"] {
             assert_eq!((DATABASE.check)(good), Ok(()), "{good}");
         }
-        for bad in ["", "mysql://", "mysql://h:3306", "mysql://h:99999/d", "postgres://h/d", "h:3306/d", "mysql:///d"] {
+        for bad in [
+            "",
+            "mysql://",
+            "mysql://h:3306",
+            "mysql://h:99999/d",
+            "postgres://h/d",
+            "h:3306/d",
+            "mysql:///d",
+            "mysql://u:1/p@h/d",
+        ] {
             assert!((DATABASE.check)(bad).is_err(), "{bad}");
         }
         for (bad, rule) in [("http://h", &REDIS), ("http://u:p@h", &MONEY), ("http://h/?a=b", &MONEY), ("a b", &TOKEN)]

@@ -68,6 +68,8 @@ catalog! {
     AMBIGUOUS_COMMITS = "payout_ambiguous_commits_total", Counter, "Commits whose answer was lost, by what the rows then showed.";
     REBUILT = "payout_streams_rebuilt_total", Counter, "Partitions rebuilt from MySQL, by why.";
     GROUPS_RECREATED = "payout_groups_recreated_total", Counter, "Consumer groups that had to be made again.";
+    EXACTLY_ONCE = "payout_money_exactly_once", Gauge, "1 where money executes a key once; 0 where it does not, and exactly once cannot be promised.";
+    POSSIBLE_DUPLICATES = "payout_possible_duplicate_charges_total", Counter, "Charges sent again to a money that does not honour keys, after one that may have been executed.";
     QUARANTINED = "payout_quarantined_total", Counter, "Entries put aside because they seem to crash their consumer.";
     REDIS_MEMORY_USED = "payout_redis_memory_used_bytes", Gauge, "Memory that Redis uses.";
     REDIS_MEMORY_LIMIT = "payout_redis_memory_limit_bytes", Gauge, "Memory that Redis may use; 0 without a limit.";

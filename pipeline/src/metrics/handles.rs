@@ -50,6 +50,8 @@ pub(super) struct Paying {
     pub(super) dead_letters: Vec<Counter>,
     pub(super) duplicates_blocked: Counter,
     pub(super) late_writes: Counter,
+    pub(super) exactly_once: Gauge,
+    pub(super) possible_duplicates: Counter,
     pub(super) quarantined: Counter,
     /// By kind, then by verdict.
     pub(super) requests: Vec<Vec<Counter>>,
@@ -122,6 +124,8 @@ impl Paying {
             dead_letters: series(catalog::DEAD_LETTERS, "reason", DeadReason::ALL.iter().map(|l| l.label())),
             duplicates_blocked: counter!(catalog::DUPLICATES_BLOCKED),
             late_writes: counter!(catalog::LATE_WRITES),
+            exactly_once: gauge!(catalog::EXACTLY_ONCE),
+            possible_duplicates: counter!(catalog::POSSIBLE_DUPLICATES),
             quarantined: counter!(catalog::QUARANTINED),
             requests: REQUESTS.into_iter().map(|kind| of_kind(request(kind))).collect(),
             durations: REQUESTS.into_iter().map(duration).collect(),

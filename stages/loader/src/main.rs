@@ -1,32 +1,14 @@
-//! The loader: a CSV file becomes a promotion that is READY.
-//!
-//! Two passes. The first reads the whole file and writes nothing ([`survey`]); whoever started the loader is shown
-//! what it found and asked. The second stores the targets while the promotion is LOADING ([`batches`], [`load`]) and
-//! seals it. A refused file leaves no promotion behind, and a killed load goes on where it stopped.
-
-mod arguments;
-mod batches;
-mod csv;
-mod ending;
-mod load;
-mod plan;
-mod progress;
-mod refusal;
-mod rejected;
-mod report;
-mod run;
-mod seen;
-mod survey;
+//! The loader as a program: configuration, command line, exit code. What it does is told in `lib.rs`.
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use loader::arguments::Arguments;
+use loader::ending::Ending;
+use loader::run;
 use pipeline::config::{Config, Needs, process_environment};
 use pipeline::stage::{self, Stage};
-
-use arguments::Arguments;
-use ending::Ending;
 
 /// Exit code: refused or misused, as the command line parser has it.
 const EXIT_REFUSED: u8 = 2;

@@ -30,6 +30,8 @@ mod money;
 mod pin;
 mod sql;
 mod stages;
+pub mod terminations;
+pub mod weaker;
 mod world;
 
 pub use books::{Books, Row};

@@ -7,6 +7,7 @@ mod down;
 mod http;
 mod install;
 mod mutants;
+mod prove;
 mod reliability;
 mod run_dir;
 mod steps;
@@ -41,6 +42,9 @@ enum Command {
     Chaos(chaos::Options),
     /// Breaks the product's rules one at a time and runs the test that must notice
     Mutants(mutants::Options),
+    /// Runs at length what the tests hold in short, and leaves the figures for docs/reliability.md
+    #[command(subcommand)]
+    Prove(prove::Prove),
     /// Makes docs/reliability.md of what chaos, model and fuzzing left behind
     Reliability,
     /// Ends what a demo left running
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Chaos(options) => chaos::run(&options),
         Command::Mutants(options) => mutants::run(&options),
+        Command::Prove(what) => prove::run(&what),
         Command::Reliability => reliability::run(),
         Command::Down => down::run(),
     };
