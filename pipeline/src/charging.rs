@@ -116,8 +116,8 @@ fn key_lifetime(config: &Config) -> Duration {
     config.money.key_retention.saturating_sub(config.money.key_retention_margin)
 }
 
-/// How long a batch waits for more room than for one entry.
-const FILL: Duration = Duration::from_millis(10);
+/// How long a batch waits for more room than for one entry: as long as an outcome does for its batch by default.
+const FILL: Duration = Duration::from_millis(20);
 /// An entry that waited this part of its time is the last one for a while.
 const PART_OF_THE_WAIT: u32 = 3;
 

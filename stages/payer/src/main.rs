@@ -11,10 +11,6 @@ use pipeline::config::Needs;
 use pipeline::stage::{self, Context, Stage};
 use pipeline::startup::Paying;
 
-/// A payout is some fifty small allocations that wander between threads: this one takes half the time of the system's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const STAGE: Stage = Stage { name: "payer", needs: Needs { redis: true, money: true, pin: true, webhook: false } };
 
 fn main() -> ExitCode {
