@@ -5,6 +5,7 @@
 mod audit;
 mod audit_scale;
 mod changes;
+mod doctor;
 mod field;
 mod listing;
 mod parked;
@@ -12,3 +13,4 @@ mod repairing;
 mod rescheduling;
 mod resolving;
 mod schema;
+mod targets;
