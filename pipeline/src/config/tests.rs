@@ -54,6 +54,31 @@ fn the_defaults_are_complete_but_for_the_addresses() {
 }
 
 #[test]
+fn what_replicas_must_agree_on_are_keys_that_exist_and_no_secrets() {
+    let config = load(&[]).unwrap();
+    let (known, _) = build(ALL, None, &environment(&[]));
+    let agreed = config.agreed(ALL);
+    for (key, value) in &agreed {
+        let (section, name) = key.split_once('.').unwrap();
+        let defaults: toml::Table = toml::from_str(DEFAULTS).unwrap();
+        assert!(defaults[section].as_table().unwrap().contains_key(name), "there is no {key}");
+        assert!(!value.contains(CANARY), "{key}");
+    }
+    assert_eq!((agreed["money.timeout"].as_str(), agreed["money.url"].as_str()), ("5s", "http://money:1"));
+    assert!(!config.agreed(Needs::default()).contains_key("money.url"));
+    assert_eq!(config.fingerprint(ALL), known.fingerprint(ALL));
+    let same =
+        load(&[("PAYOUT_MONEY_TIMEOUT", "5000ms"), ("PAYOUT_CONSUMER_NAME", "there"), ("PAYOUT_LOG_FILTER", "debug")]);
+    assert_eq!(
+        same.unwrap().fingerprint(ALL),
+        config.fingerprint(ALL),
+        "written differently, or different for a reason"
+    );
+    let other = load(&[("PAYOUT_PAYER_BATCH", "499")]).unwrap();
+    assert_ne!(other.fingerprint(ALL), config.fingerprint(ALL));
+}
+
+#[test]
 fn a_stage_needs_no_more_than_it_uses() {
     let database = Environment::from([("DATABASE_URL".to_owned(), "mysql://u@h/d".to_owned())]);
     let config = Config::load(Needs::default(), None, &database).unwrap();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pipeline::keys;
-use pipeline::streams::{Breaker, BreakerPolicy, Lease, Slots, StreamsError};
+use pipeline::streams::{Breaker, BreakerPolicy, Lease, LimiterState, Replica, Slots, StreamsError};
 
 use crate::support::{BOUND, Space};
 
@@ -228,4 +228,46 @@ async fn a_breaker_whose_clock_went_back_does_not_stay_open() {
     space.say(&format!("HSET {} open_until {}000", keys::BREAKER, now.0 + 3600)).await;
     assert!(remaining(space.streams.breaker_state().await.unwrap()) <= POLICY.open_for);
     until_half_open(&space).await;
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_say_again_that_it_runs_is_forgotten() {
+    let mut space = Space::fresh().await;
+    let replica = |name: &str| Replica {
+        stage: "payer".into(),
+        name: name.into(),
+        process: 7,
+        version: "1.0.0".into(),
+        started_at_ms: 5,
+        config_hash: "0badcafe".into(),
+        settings: [("retry.max_attempts".to_owned(), "5".to_owned())].into(),
+    };
+    let (lasting, dying) = (replica("a"), replica("b"));
+    space.streams.announce(&dying, Duration::from_millis(30)).await.unwrap();
+    for _ in 0..2 {
+        space.streams.announce(&lasting, 60 * SECOND).await.unwrap();
+    }
+    // Others' keys, more than one SCAN looks at.
+    let others: String = (0..3000).map(|n| format!(" other:{n} {n}")).collect();
+    space.say(&format!("MSET{others}")).await;
+    let started = Instant::now();
+    while space.number(&format!("EXISTS {}", keys::replica("payer", "b", 7))).await == 1 {
+        assert!(started.elapsed() < BOUND);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(space.streams.replicas().await.unwrap(), (vec![lasting.clone()], true));
+    space.streams.withdraw(&lasting).await.unwrap();
+    assert_eq!(space.streams.replicas().await.unwrap(), (Vec::new(), true));
+}
+
+#[tokio::test]
+async fn looking_at_the_limiter_reserves_nothing() {
+    let space = Space::fresh().await;
+    assert_eq!(space.streams.limiter_state().await.unwrap(), LimiterState::default());
+    space.streams.reserve(1, 1, Duration::ZERO).await.unwrap();
+    space.streams.hold_back(30 * SECOND).await.unwrap();
+    let state = space.streams.limiter_state().await.unwrap();
+    assert!(state.next_in <= SECOND && state.held_for > 20 * SECOND && state.held_for <= 30 * SECOND, "{state:?}");
+    let again = space.streams.limiter_state().await.unwrap();
+    assert!(again.next_in <= state.next_in && again.held_for <= state.held_for);
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use acceptance::{Campaign, Plan, World, millis, secs};
+use acceptance::{Campaign, Plan, World, millis, secs, until};
 
 use crate::LONG;
 
@@ -116,4 +116,71 @@ fn the_products_own_audit_agrees_with_the_judge() {
     world.books(&campaign).assert_closed();
     let (id, url) = (campaign.id.to_string(), world.money.url());
     world.promoctl(&["audit", &id, "--ledger", &url]).ok().unwrap();
+}
+
+#[test]
+fn an_entry_in_a_long_backoff_is_looked_up_and_paid_at_once_after_retry_now() {
+    let world = World::build()
+        .money(&["--fail-before", "1"])
+        .set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000")
+        .set("PAYOUT_RETRY_BACKOFF_BASE", "1h")
+        .set("PAYOUT_RETRY_BACKOFF_CAP", "1h")
+        .start();
+    let campaign = world.write(&Plan::points("SPRING", 200));
+    let _stages = world.run(1);
+    until("everything is parked", LONG, || (world.cache.held(&campaign).get("retry") == Some(&200)).then_some(()));
+    world.money.heal();
+    world.money.reset_stats();
+    let id = campaign.id.to_string();
+    let args = ["pending", "retry-now", "--promotion", &id, "--reason", "money is back", "--yes"];
+    world.promoctl(&args).ok().unwrap();
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    assert_eq!((world.money.stat("/lookup/total"), world.money.stat("/charge/total")), (200, 200));
+}
+
+#[test]
+fn a_shown_target_says_what_money_knows_of_it() {
+    let world = World::plain();
+    let paid = world.write(&Plan::points("SPRING", 50));
+    let stages = world.run(1);
+    world.completed(&paid, LONG);
+    drop(stages);
+    let waits = world.write(&Plan::points("AUTUMN", 1));
+    let looked_up = world.money.stat("/lookup/total");
+    for (campaign, verdict) in [(&paid, "paid"), (&waits, "not seen yet, which proves nothing")] {
+        let target: i64 = world.sql.number(&format!(
+            "SELECT MIN(point_target_id) FROM campaign_promotion_point_targets WHERE promotion_id = {}",
+            campaign.id
+        ));
+        let args = ["targets", "show", &target.to_string(), "--promotion", &campaign.id.to_string(), "-o", "json"];
+        let shown: serde_json::Value = serde_json::from_str(&world.promoctl(&args).ok().unwrap()).unwrap();
+        assert_eq!(shown["ledger"][0]["verdict"], verdict, "{shown}");
+        assert_eq!(shown["ledger"][0]["money_key"], shown["result"]["transaction_key"], "{shown}");
+    }
+    assert_eq!(world.money.stat("/lookup/total") - looked_up, 2);
+}
+
+#[test]
+fn the_doctor_sees_every_replica_and_the_key_in_which_one_differs() {
+    let world = World::plain();
+    let _stages = world.run(2).ready();
+    let replicas = |report: &serde_json::Value| -> Vec<String> {
+        let lines = report["replicas"].as_array().unwrap().iter();
+        lines.map(|line| format!("{} {}", line["stage"].as_str().unwrap(), line["name"].as_str().unwrap())).collect()
+    };
+    let doctor =
+        || -> serde_json::Value { serde_json::from_str(&world.promoctl(&["doctor", "-o", "json"]).stdout).unwrap() };
+    let all = ["dispatcher dispatcher", "payer payer-1", "payer payer-2", "retrier retrier-1", "summarizer summarizer"];
+    until("all have announced themselves", LONG, || (replicas(&doctor()) == all).then_some(()));
+    let differs = |report: &serde_json::Value| -> Vec<String> {
+        let findings = report["findings"].as_array().unwrap().iter();
+        let findings = findings.filter(|finding| finding["check"] == "replica configuration");
+        findings.map(|finding| finding["where"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(differs(&doctor()), [] as [&str; 0]);
+    let odd = world.launch("payer", "payer-3").env("PAYOUT_RETRY_MAX_ATTEMPTS", "7").start().unwrap();
+    until("the third payer announces itself", LONG, || (replicas(&doctor()).len() == 6).then_some(()));
+    assert_eq!(differs(&doctor()), ["retry.max_attempts"]);
+    drop(odd);
 }

@@ -39,7 +39,7 @@ fn finding(severity: Severity, check: &'static str, what: String, means: &str, a
 }
 
 fn version(settings: &ServerSettings, found: &mut Findings) {
-    let least = if settings.version.contains("MariaDB") { (10, 6) } else { (8, 0) };
+    let least = if settings.version.contains("MariaDB") { (10, 11) } else { (8, 0) };
     let mut parts = settings.version.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
     let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     if version < least {
@@ -48,7 +48,7 @@ fn version(settings: &ServerSettings, found: &mut Findings) {
             "database version",
             format!("it is version {}", settings.version),
             "statements of the product fail on it",
-            "use MySQL 8.0 or later, or MariaDB 10.6 or later; 10.11 is tested",
+            "use MySQL 8.0 or later, or MariaDB 10.11 or later",
         ));
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Result;
 use pipeline::domain::{Partition, Promotion, PromotionStatus};
 use pipeline::keys;
-use pipeline::store::PollScope;
 use pipeline::streams::{Consumer, PartitionState, Streams};
 
 use super::finding::{Finding, Findings, Severity};
@@ -28,42 +27,74 @@ pub(super) async fn examine(
     replicas: &[ReplicaLine],
     found: &mut Findings,
 ) -> Result<()> {
-    let running = match only {
-        Some(id) => vec![session.promotion(id).await?],
-        None => session.store.promotions(PollScope::Running).await?,
-    };
-    let running: Vec<Promotion> =
-        running.into_iter().filter(|promotion| promotion.status == PromotionStatus::InProgress).collect();
+    let running = running(session, only, found).await?;
     if !running.is_empty() {
         missing_stages(replicas, found);
     }
     for promotion in &running {
-        let partitions: Vec<Partition> = promotion.partitions().collect();
-        let consumers = session.streams()?.consumers(&partitions).await?;
-        let mut held = 0;
-        for (partition, consumers) in partitions.into_iter().zip(consumers) {
+        examine_promotion(session, promotion, found).await?;
+    }
+    Ok(())
+}
+
+/// Promotions that run. One that no stage can work with is told, not touched.
+async fn running(session: &Session, only: Option<i64>, found: &mut Findings) -> Result<Vec<Promotion>> {
+    let mut running = Vec::new();
+    for overview in super::promotions::of_status(session, only, PromotionStatus::InProgress).await? {
+        match session.store.promotion(overview.id).await {
+            Ok(promotion) => running.extend(promotion),
+            Err(error) => found.add(Finding {
+                severity: Severity::Error,
+                check: "promotion unusable",
+                place: format!("promotion {} ({})", overview.id, overview.campaign_code),
+                found: error.to_string(),
+                means: "no stage can work with it: another system wrote it, or this promoctl is too old".to_owned(),
+                advice: "mend its row, or use the promoctl of the stages' version".to_owned(),
+            }),
+        }
+    }
+    Ok(running)
+}
+
+async fn examine_promotion(session: &Session, promotion: &Promotion, found: &mut Findings) -> Result<()> {
+    let partitions: Vec<Partition> = promotion.partitions().collect();
+    let mut held = 0;
+    for partition in partitions {
+        let at = At { promotion, partition };
+        let looked = async {
             let (state, counted) = session.streams()?.surveyed(partition).await?;
-            held += state.held;
-            let at = At { promotion, partition };
-            stream(&at, &state, counted, found);
-            parked(session, &at, &state, found);
-            for consumer in consumers.iter().filter(|consumer| consumer.pending > 0) {
-                holder(session, &at, consumer, found).await?;
+            let consumers = session.streams()?.consumers(&[partition]).await?.into_iter().flatten().collect::<Vec<_>>();
+            anyhow::Ok((state, counted, consumers))
+        };
+        let (state, counted, consumers) = match looked.await {
+            Ok(looked) => looked,
+            Err(error) => {
+                found.add(at.finding(
+                    Severity::Error,
+                    "partition unreadable",
+                    format!("{error:#}"),
+                    "stages cannot read it either",
+                    "see who else writes keys that begin with promo: in this Redis",
+                ));
+                continue;
             }
+        };
+        held += state.held;
+        stream(&at, &state, counted, found);
+        parked(session, &at, &state, found);
+        for consumer in consumers.iter().filter(|consumer| consumer.pending > 0) {
+            holder(session, &at, consumer, found).await?;
         }
-        if held > 0 {
-            found.add(Finding {
-                severity: Severity::Warning,
-                check: "waiting for a person",
-                place: format!("promotion {} ({})", promotion.id, promotion.campaign_code),
-                found: format!("{held} entries are held"),
-                means:
-                    "their outcomes are unknown, and only a person can close them; the promotion does not end before"
-                        .to_owned(),
-                advice: "`promoctl targets list --status WAITING` names them, `promoctl resolve` closes them"
-                    .to_owned(),
-            });
-        }
+    }
+    if held > 0 {
+        found.add(Finding {
+            severity: Severity::Warning,
+            check: "waiting for a person",
+            place: format!("promotion {} ({})", promotion.id, promotion.campaign_code),
+            found: format!("{held} entries are held"),
+            means: "only a person can close their outcomes, and the promotion does not end before".to_owned(),
+            advice: "`promoctl targets list --status WAITING` names them, `promoctl resolve` closes them".to_owned(),
+        });
     }
     Ok(())
 }

@@ -89,7 +89,8 @@ pub(super) async fn leftovers(session: &Session, only: Option<i64>, found: &mut 
     Ok(())
 }
 
-async fn of_status(session: &Session, only: Option<i64>, status: PromotionStatus) -> Result<Vec<Overview>> {
+/// Promotions of a status, the newest first; or one of them, when it has it.
+pub(super) async fn of_status(session: &Session, only: Option<i64>, status: PromotionStatus) -> Result<Vec<Overview>> {
     match only {
         Some(id) => {
             Ok(Some(session.overview(id).await?).filter(|overview| overview.status == status).into_iter().collect())

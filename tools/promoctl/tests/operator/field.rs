@@ -44,8 +44,11 @@ impl Field {
     /// Without a schema.
     pub(crate) async fn empty() -> Self {
         let fixture = Fixture::shared();
-        let database_url = fixture.fresh_database().unwrap();
-        let redis_url = fixture.fresh_redis_db().unwrap();
+        Self::at(fixture.fresh_database().unwrap(), fixture.fresh_redis_db().unwrap()).await
+    }
+
+    /// On servers that a test has started itself.
+    pub(crate) async fn at(database_url: String, redis_url: String) -> Self {
         let pool = MySqlPool::connect(&database_url).await.unwrap();
         let redis = redis::Client::open(redis_url.as_str()).unwrap().get_connection().unwrap();
         let streams = Streams::new(&redis_url).unwrap();
