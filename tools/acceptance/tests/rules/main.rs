@@ -10,6 +10,7 @@ mod outside;
 mod processes;
 mod secrets;
 mod unknown;
+mod webhook;
 
 /// What most tests may take, at worst, on a machine that does other things as well.
 const LONG: std::time::Duration = std::time::Duration::from_secs(90);

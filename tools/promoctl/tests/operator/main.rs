@@ -5,8 +5,11 @@
 mod audit;
 mod audit_scale;
 mod changes;
+mod exporting;
 mod field;
 mod listing;
+mod notifying;
 mod repairing;
 mod resolving;
 mod schema;
+mod watching;
