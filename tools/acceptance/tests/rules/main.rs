@@ -14,6 +14,7 @@ mod secrets;
 mod terminated;
 mod unknown;
 mod weaker;
+mod webhook;
 
 /// What most tests may take, at worst, on a machine that does other things as well.
 const LONG: std::time::Duration = std::time::Duration::from_secs(90);

@@ -32,6 +32,8 @@ fn zeros(board: Board) -> Board {
             .words(&[(0, "closed", "green"), (1, "half open", "orange"), (2, "open", "red")]))
         .with(panel(Zero, "Stages missing", "Of the four that run for ever. Nothing is lost, nothing goes on: runbook StageMissing.", "short")
             .query("4 - (count(count by (stage) (payout_build_info{JOB})) or vector(0))", "stages"))
+        .with(panel(Zero, "Messages given up", "By webhook: somebody was not told that a promotion ended, failed or needs a person. Runbook WebhookGivenUp.", "short")
+            .query("max(payout_webhook_given_up_items{JOB}) or vector(0)", "messages"))
         .with(panel(Zero, "Replicas down", "Replicas that do not answer. What they held is taken over: runbook TargetDown.", "short")
             .query("count(up{JOB} == 0) or vector(0)", "replicas"))
         .with(panel(Zero, "Dependencies away", "Replicas that do not reach MySQL or Redis, each counted. They wait: runbook DependencyAway.", "short")

@@ -8,6 +8,18 @@ use crate::field::{CODE, CUSTOMER, Field, Shape};
 
 /// A completed promotion of `targets`, all paid, and its ledger in another order than the targets.
 async fn campaign(targets: i64) -> (Field, Ledger, i64) {
+    let (field, id) = paid(targets).await;
+    let ledger = Ledger::start();
+    for step in 0..7 {
+        for target in (1001..=1000 + targets).filter(|target| target % 7 == step) {
+            ledger.pay(target, CUSTOMER + target - 1000);
+        }
+    }
+    (field, ledger, id)
+}
+
+/// A completed promotion of `targets`, all paid.
+pub(crate) async fn paid(targets: i64) -> (Field, i64) {
     let field = Field::new().await;
     let id = field.promotion(Shape { targets: 0, partitions: 8, status: "IN_PROGRESS", started: true }).await;
     let mut first = 1;
@@ -51,13 +63,7 @@ async fn campaign(targets: i64) -> (Field, Ledger, i64) {
         retry_success: 0,
     };
     field.write_hash(id, targets.unsigned_abs(), counts).await;
-    let ledger = Ledger::start();
-    for step in 0..7 {
-        for target in (1001..=1000 + targets).filter(|target| target % 7 == step) {
-            ledger.pay(target, CUSTOMER + target - 1000);
-        }
-    }
-    (field, ledger, id)
+    (field, id)
 }
 
 /// What the audit said and took.
