@@ -34,7 +34,7 @@ const FAINT: RGBColor = RGBColor(0x6e, 0x76, 0x81);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-/// A line of a panel: its name, and the samples.
+/// A line of a panel: its name, and the samples, of which there is one at least.
 struct Line {
     name: String,
     series: Series,
@@ -77,7 +77,7 @@ fn one(area: &Area<'_>, panel: &Panel, lines: &[Line], span: Span) -> Result<()>
     rectangle(area, [(0, 0), (width - 1, height - 1)], EDGE.stroke_width(1))?;
     let ink = if background == PAPER { INK } else { WHITE };
     text(area, &panel.title, (8, 7), 13, ink)?;
-    if lines.iter().all(|line| line.series.points.is_empty()) {
+    if lines.is_empty() {
         return centred(area, "No data", (width / 2, height / 2), 15, FAINT);
     }
     let (inner, _) = area.margin(TITLE, 4, 6, 6).split_vertically(height - TITLE - 4);
@@ -93,7 +93,7 @@ fn one(area: &Area<'_>, panel: &Panel, lines: &[Line], span: Span) -> Result<()>
 fn lines(panel: &Panel, prometheus: &Prometheus, span: Span) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for (query, form) in &panel.queries {
-        for series in prometheus.over(query, span)? {
+        for series in prometheus.over(query, span)?.into_iter().filter(|series| !series.points.is_empty()) {
             lines.push(Line { name: panel::named(form, &series.labels), series });
         }
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that a developer runs on this project, in one place.
 
 mod bench;
+mod boards;
 mod chaos;
 mod demo;
 mod down;
@@ -45,6 +46,8 @@ enum Command {
     /// Runs at length what the tests hold in short, and leaves the figures for docs/reliability.md
     #[command(subcommand)]
     Prove(prove::Prove),
+    /// Draws what Grafana's boards show of a real run of a minute, with every fault
+    Boards(boards::Options),
     /// Makes docs/reliability.md of what chaos, model and fuzzing left behind
     Reliability,
     /// Ends what a demo left running
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Chaos(options) => chaos::run(&options),
         Command::Mutants(options) => mutants::run(&options),
         Command::Prove(what) => prove::run(&what),
+        Command::Boards(options) => boards::run(&options),
         Command::Reliability => reliability::run(),
         Command::Down => down::run(),
     };

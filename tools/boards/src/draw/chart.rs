@@ -16,8 +16,8 @@ const AXES: (u32, u32) = (64, 20);
 /// Height of one entry of the legend, and how many there are room for, in two columns.
 const ENTRY: i32 = 15;
 const ENTRIES: usize = 12;
-/// Letters of a name in the legend.
-const NAME: usize = 26;
+/// Width of a letter of the legend, at most.
+const LETTER: i32 = 6;
 /// A line is broken where so many samples are missing.
 const MISSING: f64 = 2.5;
 /// Lines of the grid.
@@ -182,8 +182,10 @@ fn legend<'b>(area: &Area<'b>, panel: &Panel, lines: &[Line]) -> Result<Area<'b>
         rectangle(&below, [(x + 6, y + 4), (x + 16, y + 10)], color.filled())?;
         let values = line.series.points.iter().map(|(_, value)| *value);
         let (last, highest) = (values.clone().next_back().unwrap_or(0.0), values.fold(f64::MIN, f64::max));
-        let name: String = line.name.chars().take(NAME).collect();
-        let words = format!("{name}  {} (max {})", unit::value(&panel.unit, last), unit::value(&panel.unit, highest));
+        let values = format!("  {} (max {})", unit::value(&panel.unit, last), unit::value(&panel.unit, highest));
+        let room = usize::try_from((width / 2 - 26) / LETTER).unwrap_or(0).saturating_sub(values.chars().count());
+        let name: String = line.name.chars().take(room).collect();
+        let words = name + &values;
         text(&below, &words, (x + 20, y + 1), 11, INK)?;
     }
     if lines.len() > shown {

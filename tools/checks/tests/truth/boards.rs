@@ -133,7 +133,7 @@ fn every_query_parses_and_selects_what_there_is_in_the_chosen_jobs() {
 }
 
 /// Titles of panels that look back over a fixed time, and why.
-const FIXED: [(&str, &str); 7] = [
+const FIXED: [(&str, &str); 8] = [
     ("Money rejects us", "an hour: whoever looks now must see what happened before"),
     ("Unlisted refusals", "an hour, likewise"),
     ("Quarantined", "an hour, likewise"),
@@ -141,6 +141,7 @@ const FIXED: [(&str, &str); 7] = [
     ("Streams lost", "an hour, likewise"),
     ("Failures", "as the alert FailureRatioHigh smooths it"),
     ("Turned away", "as the alert DownstreamThrottled smooths it"),
+    ("Unknown", "likewise"),
 ];
 
 #[test]

@@ -9,7 +9,7 @@ use crate::scratch;
 
 /// Stands in every secret, and nowhere in what is shown.
 const CANARY: &str = "c4nary-Pa55word";
-const ALL: Needs = Needs { redis: true, money: true, pin: true };
+const ALL: Needs = Needs { redis: true, money: true, pin: true, webhook: true };
 /// Most variables that are set beside those that are required.
 const MAX_VARIABLES: u8 = 4;
 

@@ -1,5 +1,8 @@
 //! Files of targets: no row is lost or invented, each is told by its line, and an accepted amount is the one in the file.
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use loader::csv::encoding::Encoding;
 use loader::csv::header::Column;
 use loader::csv::record::{MAX_RECORD, RecordReader};
@@ -9,6 +12,8 @@ use loader::ending::Ending;
 use loader::progress::Progress;
 use loader::survey::{Survey, Terms};
 use pipeline::domain::{Amount, Shape};
+use pipeline::health::Health;
+use pipeline::shutdown::Shutdown;
 
 use crate::input::Input;
 use crate::scratch;
@@ -19,6 +24,8 @@ const HEADERS: [&str; 4] = [
     "amount,customer_uid,reason,expired_at\n",
     "customer_uid,voucher_number,amount,is_withdrawal,merchant_code\r\n",
 ];
+
+static HEALTH: LazyLock<Health> = LazyLock::new(|| Health::new(Duration::from_secs(60), Shutdown::never()));
 
 /// Surveys a file made of the bytes, and goes through its rows again.
 ///
@@ -34,7 +41,7 @@ pub fn run(data: &[u8]) {
     let terms = Terms { shape, default_amount };
     let survey = scratch::with_file(&file, |handle, _| {
         let source = Source::opened(handle.try_clone().expect("a handle")).expect("a file").expect("a regular file");
-        Survey::of(&source, terms, &Progress::begin("fuzz", source.bytes()))
+        Survey::of(&source, terms, &Progress::begin("fuzz", source.bytes(), &HEALTH))
     });
     if file.len() > MAX_RECORD {
         // Whether a row is too long, another reader would have to judge by the same measure.
