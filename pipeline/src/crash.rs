@@ -24,9 +24,11 @@ pub const POINTS: &[&str] = &[
     "charging.before_cancel",
     "charging.after_cancel",
     "charging.before_record",
+    "charging.paid_recorded",
     "charging.recorded",
     "charging.settled",
     "charging.parked",
+    "paying.name_taken",
     "retrier.listed",
     "retrier.taken",
     "summarizer.counted",
@@ -36,6 +38,7 @@ pub const POINTS: &[&str] = &[
     "summarizer.ended_hash_written",
     "summarizer.keys_removed",
     "summarizer.differs",
+    "rebuild.snapshot_read",
     "summarizer.rebuilt",
 ];
 
