@@ -152,7 +152,7 @@ impl Charging {
         let shared = Arc::new(Shared {
             rules: rules(&config),
             active,
-            pacer: Pacer::new(tools.streams.clone(), config.money.max_rps),
+            pacer: Pacer::new(tools.streams.clone(), config.money.max_rps, config.limiter_wait()),
             breaker: Breaker::start(tools.streams.clone(), &config, &tools.consumer, tools.shutdown.clone()),
             in_flight: InFlight::default(),
             permits: Arc::new(Semaphore::new(capacity)),

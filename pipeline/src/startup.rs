@@ -250,6 +250,8 @@ impl Paying {
             return Ok(None);
         }
         let Some(token) = take_name(context, &streams, consumer).await? else { return Ok(None) };
+        // A name whose process is gone is free again when its lease ends.
+        crate::crash::point("paying.name_taken");
         let (health, shutdown) = (context.health.clone(), context.shutdown.clone());
         let keeps_pins = config.pin_key.is_some();
         let active =

@@ -100,7 +100,7 @@ async fn may_send(shared: &Shared, item: &Item) -> bool {
         // What cannot be sent, answered and written within the grace is given back.
         deadline = deadline.min(end.checked_sub(config.money.timeout + config.store.write_time).unwrap_or(end));
     }
-    if !runs(shared, item, deadline).await || !shared.breaker.may_send().await {
+    if !runs(shared, item, deadline).await || shared.breaker.is_open() {
         return false;
     }
     if !shared.pacer.slot(deadline).await {
@@ -110,7 +110,9 @@ async fn may_send(shared: &Shared, item: &Item) -> bool {
     shared.last_wait_ms.store(waited_ms, Ordering::Relaxed);
     // Asked again: the decision may be old by now, and the promotion may have been stopped while we waited.
     let fresh = shared.rules.may_still_send(&item.payout.row, item.request, shared.tools.store.now());
-    fresh && shared.active.is_running(item.promotion.id) == Running::Yes
+    let may = fresh && shared.active.is_running(item.promotion.id) == Running::Yes;
+    // Last of all: who has the permission to probe keeps it from everybody until its request is answered.
+    may && shared.breaker.may_send().await
 }
 
 async fn runs(shared: &Shared, item: &Item, deadline: Instant) -> bool {

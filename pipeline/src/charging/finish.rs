@@ -133,23 +133,20 @@ async fn resolved(shared: &Shared, promotion: &Promotion, outcomes: &[Outcome]) 
 }
 
 fn tell(outcome: &Outcome, row: &ResultRow) {
-    let intended = match outcome.write.effect {
-        Effect::Paid => Some(ProcessStatus::Success),
-        Effect::Failed => Some(ProcessStatus::Failed),
-        Effect::Unknown(_) => {
-            metrics::retried(RetryReason::UnknownOutcome);
-            None
-        }
-        Effect::NotExecuted | Effect::GiveUp => {
-            metrics::retried(RetryReason::NotExecuted);
-            None
-        }
-        Effect::NotCalled => None,
+    // What this outcome can never have made of the row was there before it came.
+    let others = match outcome.write.effect {
+        Effect::Paid => row.status == ProcessStatus::Failed,
+        Effect::Failed | Effect::GiveUp => row.status == ProcessStatus::Success,
+        Effect::NotExecuted | Effect::NotCalled | Effect::Unknown(_) => row.status.is_final(),
     };
-    if row.status.is_final()
-        && (intended.is_some_and(|status| status != row.status) || row.generation != outcome.row.generation)
-    {
+    if others || row.generation != outcome.row.generation {
         metrics::late_writes_refused(1);
+        return;
+    }
+    match outcome.write.effect {
+        Effect::Unknown(_) => metrics::retried(RetryReason::UnknownOutcome),
+        Effect::NotExecuted | Effect::GiveUp => metrics::retried(RetryReason::NotExecuted),
+        Effect::Paid | Effect::Failed | Effect::NotCalled => {}
     }
 }
 

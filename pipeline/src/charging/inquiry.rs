@@ -64,7 +64,7 @@ impl Inquiry {
             store,
             money,
             rules: rules(config),
-            pacer: Pacer::new(streams.clone(), config.money.max_rps),
+            pacer: Pacer::new(streams.clone(), config.money.max_rps, config.limiter_wait()),
             breaker: Breaker::start(streams, config, NAME, Shutdown::never()),
         };
         Self { shared: Arc::new(shared) }

@@ -54,6 +54,11 @@ impl Money {
         self.sandbox.token()
     }
 
+    /// Its append-only ledger.
+    pub fn ledger_file(&self) -> PathBuf {
+        self.sandbox.ledger()
+    }
+
     /// The process.
     pub fn process(&self) -> &Process {
         self.sandbox.process()

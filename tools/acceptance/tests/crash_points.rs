@@ -13,11 +13,13 @@ const PLACES: &[(&str, &str)] = &[
     ("dispatcher", "dispatcher.page_read"),
     ("dispatcher", "dispatcher.published"),
     ("dispatcher", "dispatcher.marked"),
+    ("payer", "paying.name_taken"),
     ("payer", "charging.delivered"),
     ("payer", "charging.intent_recorded"),
     ("payer", "charging.before_charge"),
     ("payer", "charging.after_charge:40"),
     ("payer", "charging.before_record"),
+    ("payer", "charging.paid_recorded"),
     ("payer", "charging.recorded"),
     ("payer", "charging.settled"),
     ("payer", "charging.parked"),
@@ -40,6 +42,7 @@ const PLACES: &[(&str, &str)] = &[
     ("summarizer", "summarizer.ended_hash_written"),
     ("summarizer", "summarizer.keys_removed"),
     ("summarizer", "summarizer.differs"),
+    ("summarizer", "rebuild.snapshot_read"),
     ("summarizer", "summarizer.rebuilt"),
 ];
 
@@ -79,7 +82,7 @@ fn dies_at(world: &World, stage: &str, place: &str) {
     }
     let (_, name) = names.into_iter().find(|(kind, _)| *kind == stage).expect("a stage");
     let armed = world.launch(stage, name).env("PAYOUT_CRASH_POINT", place).start().expect("start the stage");
-    if place == "summarizer.differs" || place == "summarizer.rebuilt" {
+    if matches!(place, "summarizer.differs" | "rebuild.snapshot_read" | "summarizer.rebuilt") {
         lose_an_entry(world, &campaign);
     }
     until(&format!("{stage} dies at {place}"), secs(60), || (!armed.is_running()).then_some(()));

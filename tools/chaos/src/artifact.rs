@@ -38,7 +38,7 @@ pub fn plan(artifact: &Path) -> Result<Plan> {
 /// # Errors
 /// A file cannot be written.
 pub(crate) fn write(stand: &Stand<'_>, breaches: &[String]) -> Result<PathBuf> {
-    let to = dir().join(format!("{}-{}", stand.plan.seed, stand.plan.iteration));
+    let to = stand.lane.artifacts().join(format!("{}-{}", stand.plan.seed, stand.plan.iteration));
     if to.exists() {
         fs::remove_dir_all(&to)?;
     }

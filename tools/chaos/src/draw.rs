@@ -76,7 +76,10 @@ fn stages_at(point: &str) -> &'static [&'static str] {
         Some(("charging", "delivered" | "settled" | "parked" | "before_record" | "recorded" | "intent_recorded")) => {
             &["payer", "retrier"]
         }
-        Some(("charging", "before_charge" | "after_charge")) => &["payer", "retrier"],
+        Some(("charging", "before_charge" | "after_charge" | "paid_recorded")) | Some(("paying", _)) => {
+            &["payer", "retrier"]
+        }
+        Some(("rebuild", _)) => &["summarizer"],
         Some(("charging", _)) => &["retrier"],
         Some((_, _)) | None => &[],
     }
@@ -100,8 +103,8 @@ fn arm(plan: &mut Plan, turn: u64, dice: &mut StdRng) {
             let fault = Fault::Money { weather: Weather::Failing, for_ms: 1200 };
             plan.events.push(Event { at_ms: AT_MS.start, fault });
         }
-        "charging.parked" => plan.weather = Weather::Mixed,
-        "summarizer.differs" | "summarizer.rebuilt" => {
+        "charging.parked" | "charging.paid_recorded" => plan.weather = Weather::Mixed,
+        "summarizer.differs" | "rebuild.snapshot_read" | "summarizer.rebuilt" => {
             for at_ms in [500, 800, 1100] {
                 plan.events.push(Event { at_ms, fault: Fault::LoseEntry });
             }

@@ -70,16 +70,19 @@ pub struct Lane {
     /// Its tables, all of them emptied between two iterations.
     tables: Vec<String>,
     dir: PathBuf,
+    /// Where failures leave what is known about them.
+    artifacts: PathBuf,
     /// Settings of all stages, over [`SETTINGS`].
     extra: Vec<(String, String)>,
 }
 
 impl Lane {
-    /// Starts the database server with the schema, and the ways. Files of its iterations go to `dir`.
+    /// Starts the database server with the schema, and the ways. Files of its iterations go to `dir`, what failures
+    /// leave to `artifacts`.
     ///
     /// # Errors
     /// A server does not start.
-    pub fn start(dir: &Path, extra: &[(String, String)]) -> Result<Self> {
+    pub fn start(dir: &Path, artifacts: &Path, extra: &[(String, String)]) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let key = dir.join("pin.key");
         fs::write(&key, key_file())?;
@@ -93,8 +96,8 @@ impl Lane {
         let sql = Sql::open(&database_url);
         let tables = tables(&sql);
         let ways = [Proxy::start()?, Proxy::start()?, Proxy::start()?];
-        let lane =
-            Self { mysql, sql, ways, database_url, key_file: key, tables, dir: dir.to_owned(), extra: extra.to_vec() };
+        let (dir, artifacts, extra) = (dir.to_owned(), artifacts.to_owned(), extra.to_vec());
+        let lane = Self { mysql, sql, ways, database_url, key_file: key, tables, dir, artifacts, extra };
         lane.way(Server::MySql).aim(lane.mysql.port());
         Ok(lane)
     }
@@ -106,6 +109,11 @@ impl Lane {
             Server::MySql => &self.ways[1],
             Server::Money => &self.ways[2],
         }
+    }
+
+    /// Where failures leave what is known about them.
+    pub fn artifacts(&self) -> &Path {
+        &self.artifacts
     }
 
     /// The folder of an iteration, new and empty.

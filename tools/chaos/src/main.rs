@@ -72,6 +72,9 @@ struct RunArgs {
     /// Write the figures into the report on reliability
     #[arg(long)]
     report: bool,
+    /// Keep the folders of the lanes: logs of their last iterations
+    #[arg(long)]
+    keep: bool,
     #[command(flatten)]
     with: With,
 }
@@ -167,10 +170,15 @@ fn run(args: &RunArgs) -> Result<bool> {
         stop_at_first: args.stop_at_first,
         extra: args.with.settings.clone(),
         dir: work_dir(),
+        artifacts: artifact::dir(),
     };
     let begun = Instant::now();
     let tally = run.go();
-    let _ = std::fs::remove_dir_all(&run.dir);
+    if args.keep {
+        println!("logs are in {}", run.dir.display());
+    } else {
+        let _ = std::fs::remove_dir_all(&run.dir);
+    }
     let (tally, minutes) = (tally?, begun.elapsed().as_secs_f64() / 60.0);
     report::print(&tally, minutes);
     if args.report {
@@ -203,7 +211,7 @@ fn verdict(profile: Profile, tally: &Tally) -> bool {
 fn replay(artifact: &std::path::Path, times: u32, settings: &[(String, String)]) -> Result<bool> {
     let plan = artifact::plan(artifact)?;
     let dir = work_dir();
-    let lane = Lane::start(&dir, settings)?;
+    let lane = Lane::start(&dir, &artifact::dir(), settings)?;
     let mut failed = 0;
     for _ in 0..times {
         let outcome = iteration::run(&lane, &plan, None)?;
@@ -219,7 +227,7 @@ fn replay(artifact: &std::path::Path, times: u32, settings: &[(String, String)])
 fn make_smaller(artifact: &std::path::Path, tries: u32, settings: &[(String, String)]) -> Result<bool> {
     let plan = artifact::plan(artifact)?;
     let dir = work_dir();
-    let lane = Lane::start(&dir, settings)?;
+    let lane = Lane::start(&dir, &artifact::dir(), settings)?;
     let shrunk = shrink::shrink(&lane, &plan, tries, |line| println!("{line}"))?;
     drop(lane);
     let _ = std::fs::remove_dir_all(&dir);

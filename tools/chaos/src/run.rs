@@ -33,6 +33,8 @@ pub struct Run {
     pub extra: Vec<(String, String)>,
     /// Where lanes work.
     pub dir: PathBuf,
+    /// Where failures leave what is known about them.
+    pub artifacts: PathBuf,
 }
 
 impl Run {
@@ -45,7 +47,7 @@ impl Run {
         let tally = Mutex::new(Tally::default());
         let progress = Progress::new(self.iterations);
         let lane = |number: u32| -> Result<()> {
-            let lane = Lane::start(&self.dir.join(format!("lane-{number}")), &self.extra)?;
+            let lane = Lane::start(&self.dir.join(format!("lane-{number}")), &self.artifacts, &self.extra)?;
             while !stop.load(Ordering::Relaxed) {
                 let taken = next.fetch_add(1, Ordering::Relaxed);
                 if taken >= self.iterations {

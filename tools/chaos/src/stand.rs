@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use acceptance::{Books, Cache, Campaign, Money, Plan as Written, Row};
+use acceptance::{Books, Cache, Campaign, Money, Plan as Written, Row, Sql};
 use anyhow::{Context, Result, bail};
 use servers::{Finished, Redis, RedisOptions};
 
@@ -67,6 +67,16 @@ impl<'l> Stand<'l> {
         let cache = Cache::open(&redis.url());
         let (held, calm_since) = (Vec::new(), Instant::now());
         Ok(Self { lane, plan, dir, redis, cache, money, crew, campaign: None, held, calm_since, resolved: 0 })
+    }
+
+    /// The database, as the judge sees it.
+    pub fn sql(&self) -> &Sql {
+        &self.lane.sql
+    }
+
+    /// The money service.
+    pub fn money(&self) -> &Money {
+        &self.money
     }
 
     /// Brings the promotion into the database.

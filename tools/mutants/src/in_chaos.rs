@@ -32,6 +32,7 @@ fn one(mutant: Mutant, seed: u64, iterations: u32, lanes: u32) -> Result<bool> {
         bounds: Bounds { targets: TARGETS },
         stop_at_first: true,
         extra: vec![("PAYOUT_MUTANT".to_owned(), format!("{mutant:?}"))],
+        artifacts: dir.join("artifacts"),
         dir: dir.clone(),
     };
     let begun = Instant::now();

@@ -82,11 +82,6 @@ impl Field {
             .unwrap()
     }
 
-    /// Where its database is.
-    pub(crate) fn database_url(&self) -> &str {
-        &self.database_url
-    }
-
     /// A path in the test's own folder.
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
