@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use reliability::Section;
 
-use crate::{Campaign, Plan, Stage, World, millis, secs};
+use crate::{Campaign, Plan, Stage, World, millis, secs, until};
 
 /// Payouts between two SIGTERMs: a third of a second or more.
 const APART: u32 = 150;
@@ -46,7 +46,9 @@ pub fn run(times: u32, seed: u64) -> Terminated {
     let mut dice = StdRng::seed_from_u64(seed);
     let mut terminated = Terminated { payouts: targets, ..Terminated::default() };
     for number in 1..=times {
-        world.paid(u64::from(number * APART), LONG);
+        until(&format!("{} payouts are settled", number * APART), LONG, || {
+            (world.cache.counts(&campaign).settled() >= i64::from(number * APART)).then_some(())
+        });
         // Any moment between two batches, not only the one at which a payment shows.
         std::thread::sleep(millis(dice.random_range(0..60)));
         let stage = all[dice.random_range(0..all.len())];
