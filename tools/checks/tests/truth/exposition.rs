@@ -10,7 +10,7 @@ use pipeline::config::Needs;
 use pipeline::domain::decide::Request;
 use pipeline::domain::outcome::Verdict;
 use pipeline::domain::{Amount, PromotionId};
-use pipeline::metrics::{self, ItemState, PromotionFigures};
+use pipeline::metrics::{self, ItemState, PromotionFigures, Told};
 
 /// Label → values.
 pub type Labels = BTreeMap<String, BTreeSet<String>>;
@@ -30,6 +30,7 @@ pub fn text() -> &'static str {
         metrics::settled_after(moment);
         metrics::limiter_waited(moment);
         metrics::collected(moment);
+        metrics::told(Told::Delivered, moment);
         for request in [Request::Charge, Request::LookUp, Request::Cancel] {
             metrics::money_answered(request, Verdict::Paid, moment);
         }
