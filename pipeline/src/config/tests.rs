@@ -245,6 +245,36 @@ fn a_pin_key_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn a_webhook_goes_out_encrypted_and_signed_or_not_at_all() {
+    let (url, secret) = ("PAYOUT_WEBHOOK_URL", "PAYOUT_WEBHOOK_SECRET");
+    let good = format!("whsec_{}", "0badc0de".repeat(5) + "0w==");
+    let path = format!("https://hooks.example.com/{CANARY}");
+    let config = load(&[(url, &path), (secret, &good)]).unwrap();
+    assert_eq!((config.webhook.url.expose(), config.webhook.events.len()), (path.as_str(), 3));
+    for shown in [format!("{config:?}"), config.dump().to_owned()] {
+        assert!(!shown.contains(CANARY) && !shown.contains("0badc0de"), "{shown}");
+    }
+    let file = file("webhook", &good);
+    assert!(load(&[(url, &path), ("PAYOUT_WEBHOOK_SECRET_FILE", file.to_str().unwrap())]).is_ok());
+    assert!(load(&[(secret, &good)]).unwrap().webhook.url.is_empty(), "a secret alone tells nobody");
+    for host in ["localhost:8080", "127.0.0.1", "[::1]:80"] {
+        assert!(load(&[(url, &format!("http://{host}/x")), (secret, &good)]).is_ok(), "{host}");
+    }
+    let remote = "http://10.0.0.1/x";
+    assert!(load(&[(url, remote), (secret, &good), ("PAYOUT_WEBHOOK_ALLOW_HTTP", "true")]).is_ok());
+    for (set, says) in [
+        (&[(url, remote), (secret, &good)][..], "PAYOUT_WEBHOOK_ALLOW_HTTP"),
+        (&[(url, &path)], "Set PAYOUT_WEBHOOK_SECRET"),
+        (&[(url, &path), (secret, "whsec_c2hvcnQ=")], "24 to 64 bytes"),
+        (&[(url, "https://u:p@h/x"), (secret, &good)], "credentials"),
+        (&[("PAYOUT_WEBHOOK_EVENTS", "completed,started")], "needs_person"),
+    ] {
+        let text = load(set).unwrap_err().to_string();
+        assert!(text.contains(says) && !text.contains(CANARY) && !text.contains("c2hvcnQ="), "{text}");
+    }
+}
+
+#[test]
 fn secrets_are_in_no_output_of_the_configuration() {
     let pin = "0badc0de".repeat(8);
     let key = file("canary", &pin);

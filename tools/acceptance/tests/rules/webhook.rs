@@ -111,8 +111,7 @@ fn what_is_not_taken_is_given_up_visibly_and_sent_again_by_an_operator() {
     let listed = world.promoctl(&["notifications", "list", "--state", "given_up"]).ok().unwrap();
     assert!(listed.contains("HTTP 503"), "{listed}");
     receiver.always(None);
-    let (number,): (i64,) = world.sql.row("SELECT notification_id FROM payout_notifications");
-    let number = number.to_string();
+    let number = world.sql.number("SELECT notification_id FROM payout_notifications").to_string();
     world.promoctl(&["notifications", "resend", &number, "--reason", "it is back", "--yes"]).ok().unwrap();
     assert_eq!(all(&world, "DELIVERED", LONG), 1);
     let messages = receiver.messages();
@@ -127,6 +126,7 @@ fn a_person_is_called_once_while_payouts_wait() {
         .money(&["--fail-before", "1", "--no-cancel"])
         .set("PAYOUT_MONEY_CANCEL", "false")
         .set("PAYOUT_RETRY_MAX_ATTEMPTS", "2")
+        .set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000")
         .set("PAYOUT_WEBHOOK_EVENTS", "needs_person")
         .start();
     let campaign = world.write(&Plan::points("SPRING", 30));

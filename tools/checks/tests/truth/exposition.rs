@@ -10,7 +10,7 @@ use pipeline::config::Needs;
 use pipeline::domain::decide::Request;
 use pipeline::domain::outcome::Verdict;
 use pipeline::domain::{Amount, PromotionId};
-use pipeline::metrics::{self, ItemState, PromotionFigures};
+use pipeline::metrics::{self, ItemState, PromotionFigures, Told};
 
 /// Label → values.
 pub type Labels = BTreeMap<String, BTreeSet<String>>;
@@ -32,6 +32,7 @@ pub fn text() -> &'static str {
         metrics::limiter_heard(moment, moment, moment);
         metrics::redis_memory(1, 2);
         metrics::collected(moment);
+        metrics::told(Told::Delivered, moment);
         for request in [Request::Charge, Request::LookUp, Request::Cancel] {
             metrics::money_answered(request, Verdict::Paid, moment);
         }

@@ -209,19 +209,33 @@ fn waiting_target(session: &Session, row: Waiting) -> WaitingTarget {
 
 /// Codes of our own, for outcomes that are not known. What else stands on an open row is a refusal by `money` with a code
 /// that is not on the list of final ones.
-const OWN_CODES: [&str; 12] = [
+const OWN_CODES: [&str; 26] = [
     "TIMEOUT",
     "WRITE_FAILED",
     "NOT_HTTP",
     "PAID",
     "SUCCESS_WITHOUT_PAYMENT",
+    "SUCCESS_WITH_ERROR_CODE",
+    "FAIL_WITHOUT_CODE",
+    "FAIL_WITH_DATA",
+    "NO_RESULT",
+    "UNKNOWN_RESULT",
+    "BAD_MONEY_KEY",
+    "MALFORMED_ANSWER",
+    "JSON_TOO_DEEP",
+    "NOT_JSON_TYPE",
+    "NOT_UTF8",
     "REQUEST_NOT_BUILT",
     "UNPRINTABLE_CODE",
     "KEY_REUSED",
     "CANCELLED",
     "IN_PROGRESS",
+    "REQUEST_IN_PROGRESS",
+    "PROCESSING",
     "NOT_SEEN",
     "EXECUTING",
+    "CRASHES_CONSUMER",
+    "UNDECODABLE",
 ];
 const OWN_PREFIXES: [&str; 6] = ["HTTP_", "CONNECT_", "TLS_", "NO_ANSWER_", "BODY_", "ANSWER_"];
 

@@ -33,7 +33,7 @@ async fn vouchers(field: &Field) -> i64 {
             .sql(&format!(
                 "INSERT INTO campaign_promotion_voucher_targets (voucher_target_id, promotion_id, customer_uid, voucher_number, \
                  merchant_code, merchant_brand_code, amount, expired_at, reason, is_withdrawal, partition_key) \
-                 SELECT {target}, {id}, {CUSTOMER} + {target}, v.*, 0, 0 FROM (SELECT {rest}) v"
+                 VALUES ({target}, {id}, {CUSTOMER} + {target}, {rest}, 0, 0)"
             ))
             .await;
     }
@@ -194,7 +194,7 @@ async fn what_has_no_pins_reveals_none() {
 async fn whatever_stands_in_the_tables_nothing_in_the_file_runs() {
     let field = Field::new().await;
     let id = field.promotion(Shape { targets: 8, partitions: 1, status: "COMPLETED", started: true }).await;
-    let corpus = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "＝1", " =1"];
+    let corpus = ["=1+1", "+1", "-x", "@x", "\t=1", "\r=1", "＝1", " =1"];
     for (target, text) in (1001..).zip(corpus) {
         field.result(id, target, "FAILED").await;
         for (table, columns) in [
@@ -216,7 +216,7 @@ async fn whatever_stands_in_the_tables_nothing_in_the_file_runs() {
     let mut rows = 0;
     for (record, text) in reader.records().zip(corpus) {
         let record = record.unwrap();
-        let written = record.iter().filter(|cell| cell.contains(text)).collect::<Vec<_>>();
+        let written = record.iter().filter(|cell| cell.ends_with(text)).collect::<Vec<_>>();
         assert_eq!(written, [format!("'{text}").as_str(); 8], "{text:?}");
         rows += 1;
     }
