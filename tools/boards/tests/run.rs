@@ -60,6 +60,9 @@ fn what_must_be_zero_was_zero_while_all_was_well(run: &Run, boards: &[Board]) {
 fn rules_are_evaluated_and_fire(run: &Run) {
     for (rule, problem) in run.prometheus.rules() {
         assert_eq!(problem, None, "{rule}");
+        // Sums that the autoscaling and other rules build on.
+        let recorded = rule.contains(':');
+        assert!(!recorded || !run.prometheus.over(&rule, run.whole).unwrap().is_empty(), "{rule} makes nothing");
     }
     for alert in FIRED {
         let ever = format!(r#"ALERTS{{alertname="{alert}"}}"#);

@@ -23,7 +23,7 @@ fn work(board: Board) -> Board {
             .limit(300.0))
         .with(panel(Lines, "In flight", "At payer.in_flight a replica is full: money or MySQL is slow. Level while others move: it is frozen.", "short")
             .query("sum by (stage, instance) (payout_stage_items_in_flight{REPLICA})", "{{stage}} {{instance}}"))
-        .with(panel(Lines, "Errors", "That the stage handled. Lasting ones: runbook StageErrors, and the log of the replica.", "ops")
+        .with(panel(Lines, "Errors", "That the stage handled; no line is well. Lasting ones: runbook StageErrors, and the log of the replica.", "ops")
             .query("sum by (stage, class) (rate(payout_stage_errors_total{REPLICA}[$__rate_interval])) > 0", "{{stage}} {{class}}"))
         .with(panel(Lines, "Guards at work", "Deliveries that were not called, outcomes that came too late. Harmless; many mean frozen replicas or a short visibility timeout.", "ops")
             .query("sum by (instance) (rate(payout_duplicate_attempts_blocked_total{PROCESS}[$__rate_interval]))", "{{instance}} duplicates")
