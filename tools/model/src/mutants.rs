@@ -120,8 +120,11 @@ fn expected(mutant: Mutant) -> Expected {
         | Mutant::RebuildReusesIds
         | Mutant::KeysDeletedWithoutLock
         | Mutant::CompletionByCounts => Caught(requeued("requeue", full(0))),
-        Mutant::GenerationNotGuarded | Mutant::RebuildWithoutGuard | Mutant::RebuildLeavesLastId => {
-            Caught(requeued("requeue", full(1)))
+        Mutant::GenerationNotGuarded | Mutant::RebuildWithoutGuard => Caught(requeued("requeue", full(1))),
+        Mutant::RebuildLeavesLastId => {
+            // A snapshot from before the requeue, and a stream that begins anew behind it.
+            let few = Faults { crash: false, freeze: false, network: false, mysql: false, ..Faults::all(2) };
+            Caught(Scope { faults: few, payers: 1, ..requeued("requeue", full(2)) })
         }
         Mutant::PublishWithoutCompare => Caught(Scope { name: "two dispatchers", ..full(0).stages(2, 1, 1) }),
         Mutant::UnpayableIsRetried => Caught(unpayable("unpayable", full(1))),
