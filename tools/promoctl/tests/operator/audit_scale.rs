@@ -108,6 +108,18 @@ async fn finds_all(targets: i64, discrepancies: i64) -> Found {
     assert_eq!(found, expected);
     println!("{} of {} discrepancies found, {} ms", found.len(), expected.len(), report["elapsed_ms"]);
     let broken_ms = report["elapsed_ms"].as_i64().unwrap();
+    // No index knows a status: one among all of them is found all the same, by one command.
+    let rare = 999 + targets;
+    let sql = format!(
+        "UPDATE campaign_promotion_point_results SET process_status = 'RETRYING' WHERE point_target_id = {rare}"
+    );
+    field.sql(&sql).await;
+    let begun = Instant::now();
+    let page = field.json(&["targets", "list", "--promotion", &id, "--status", "RETRYING"]);
+    println!("one of {targets} targets listed in {:.1} s", begun.elapsed().as_secs_f64());
+    let listed: Vec<i64> =
+        page["data"].as_array().unwrap().iter().map(|line| line["target_id"].as_i64().unwrap()).collect();
+    assert_eq!((listed, page["next_cursor"].as_i64()), (vec![rare], None));
     Found { clean_ms, broken_ms, found: found.len() }
 }
 
