@@ -6,7 +6,8 @@ use pipeline::metrics::METRICS;
 
 use crate::support;
 
-const DOCUMENTS: [&str; 4] = ["README.md", "docs/metrics.md", "docs/runbooks.md", "CHANGELOG.md"];
+const DOCUMENTS: [&str; 6] =
+    ["README.md", "docs/metrics.md", "docs/result-file.md", "docs/runbooks.md", "docs/webhook.md", "CHANGELOG.md"];
 
 /// What stands between single backquotes, code blocks aside.
 fn quoted(text: &str) -> Vec<String> {
