@@ -15,7 +15,9 @@ mod active;
 mod begin;
 mod breaker;
 mod call;
+mod content;
 mod finish;
+mod inquiry;
 mod item;
 mod pacer;
 mod patience;
@@ -27,6 +29,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use active::{Active, Running};
+pub use content::{Content, content};
+pub use inquiry::{Inquiry, Question};
 pub use item::Delivered;
 pub use pacer::Pacer;
 
@@ -35,6 +39,7 @@ use crate::domain::decide::Rules;
 use crate::health::Health;
 use crate::metrics;
 use crate::money::Money;
+use crate::mutant::{self, Mutant};
 use crate::shutdown::Shutdown;
 use crate::store::{Claim, Store};
 use crate::streams::Streams;
@@ -79,8 +84,18 @@ struct Shared {
     /// Entries that may be in flight.
     capacity: usize,
     intents: Semaphore,
-    calls: async_channel::Sender<Item>,
+    calls: async_channel::Sender<Box<Item>>,
     finished: tokio::sync::mpsc::Sender<Finished>,
+}
+
+/// What the deployment's `money` can do, and how far we go.
+pub fn rules(config: &Config) -> Rules {
+    Rules {
+        lookup: config.money.lookup && !mutant::is(Mutant::SentAgainWithoutLookUp),
+        cancel: config.money.cancel && !mutant::is(Mutant::CancelIsNotAsked),
+        max_attempts: config.retry.max_attempts,
+        key_lifetime: key_lifetime(config),
+    }
 }
 
 /// What one process may hold: no more than it could send under the whole limit in a part of the time that an
@@ -93,8 +108,16 @@ fn capacity(config: &Config) -> usize {
     (in_time as usize).clamp(config.money.concurrency.min(config.payer.in_flight), config.payer.in_flight)
 }
 
-/// How long a batch waits for more room than for one entry.
-const FILL: Duration = Duration::from_millis(10);
+/// How long after its first use a key may still be sent.
+fn key_lifetime(config: &Config) -> Duration {
+    if mutant::is(Mutant::NoRetentionFence) {
+        return Duration::MAX;
+    }
+    config.money.key_retention.saturating_sub(config.money.key_retention_margin)
+}
+
+/// How long a batch waits for more room than for one entry: as long as an outcome does for its batch by default.
+const FILL: Duration = Duration::from_millis(20);
 /// An entry that waited this part of its time is the last one for a while.
 const PART_OF_THE_WAIT: u32 = 3;
 
@@ -123,19 +146,13 @@ impl Charging {
     /// Starts the workers and the writer of outcomes. They end with the process.
     pub fn start(tools: Tools, active: Active) -> Self {
         let config = Arc::clone(&tools.config);
-        let rules = Rules {
-            lookup: config.money.lookup,
-            cancel: config.money.cancel,
-            max_attempts: config.retry.max_attempts,
-            key_lifetime: config.money.key_retention.saturating_sub(config.money.key_retention_margin),
-        };
         let capacity = capacity(&config);
         let (calls, queue) = async_channel::bounded(capacity);
         let (finished, outcomes) = tokio::sync::mpsc::channel(capacity);
         let shared = Arc::new(Shared {
-            rules,
+            rules: rules(&config),
             active,
-            pacer: Pacer::new(tools.streams.clone(), config.money.max_rps),
+            pacer: Pacer::new(tools.streams.clone(), config.money.max_rps, config.limiter_wait()),
             breaker: Breaker::start(tools.streams.clone(), &config, &tools.consumer, tools.shutdown.clone()),
             in_flight: InFlight::default(),
             permits: Arc::new(Semaphore::new(capacity)),
@@ -153,13 +170,13 @@ impl Charging {
         Self { shared }
     }
 
-    /// Waits for room for a batch: for a little while for half of `wanted`, because room comes back entry by entry and
+    /// Waits for room for a batch: for a little while for all of `wanted`, because room comes back entry by entry and
     /// small batches cost as many statements as large ones; then for at least one delivery.
     pub async fn room(&self, wanted: usize) -> Room {
         const CLOSED: &str = "the semaphore is never closed";
         let permits = Arc::clone(&self.shared.permits);
-        let half = u32::try_from((wanted / 2).min(self.shared.capacity / 2).max(1)).unwrap_or(1);
-        let mut room = match tokio::time::timeout(FILL, Arc::clone(&permits).acquire_many_owned(half)).await {
+        let whole = u32::try_from(wanted.min(self.shared.capacity / 2).max(1)).unwrap_or(1);
+        let mut room = match tokio::time::timeout(FILL, Arc::clone(&permits).acquire_many_owned(whole)).await {
             Ok(room) => room.expect(CLOSED),
             Err(_) => Arc::clone(&permits).acquire_owned().await.expect(CLOSED),
         };
@@ -186,7 +203,6 @@ impl Charging {
     /// Takes a batch on, in a task of its own. What has no room in `room` is left pending, for the retrier.
     pub fn submit(&self, claim: Claim, deliveries: Vec<Delivered>, room: Room) {
         metrics::received(deliveries.len());
-        metrics::in_flight(self.in_flight());
         let shared = Arc::clone(&self.shared);
         tokio::spawn(begin::batch(shared, claim, deliveries, room.0));
     }

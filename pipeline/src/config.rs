@@ -27,7 +27,7 @@ pub use layers::{CONFIG_FILE_VARIABLE, variable, variables};
 pub use secret::{HIDDEN, PinKey, Secret};
 pub use sections::{
     BreakerConfig, DispatcherConfig, LogConfig, LogFormat, MoneyConfig, PayerConfig, RedisConfig, RetryConfig,
-    StoreConfig, SummarizerConfig,
+    StoreConfig, SummarizerConfig, WebhookConfig,
 };
 
 /// Environment variables by name.
@@ -42,6 +42,8 @@ pub struct Needs {
     pub money: bool,
     /// The key for voucher PINs is read, where one is set.
     pub pin: bool,
+    /// `[webhook]` URL and secret are read, where they are set.
+    pub webhook: bool,
 }
 
 /// A configuration without faults.
@@ -83,6 +85,8 @@ pub struct Config {
     pub payer: PayerConfig,
     /// `[summarizer]`
     pub summarizer: SummarizerConfig,
+    /// `[webhook]`
+    pub webhook: WebhookConfig,
     /// The key in `pin.key_file`.
     pub pin_key: Option<PinKey>,
     /// What is allowed and probably not meant. Logged once, at start.

@@ -24,9 +24,11 @@ pub const POINTS: &[&str] = &[
     "charging.before_cancel",
     "charging.after_cancel",
     "charging.before_record",
+    "charging.paid_recorded",
     "charging.recorded",
     "charging.settled",
     "charging.parked",
+    "paying.name_taken",
     "retrier.listed",
     "retrier.taken",
     "summarizer.counted",
@@ -36,7 +38,13 @@ pub const POINTS: &[&str] = &[
     "summarizer.ended_hash_written",
     "summarizer.keys_removed",
     "summarizer.differs",
+    "rebuild.snapshot_read",
     "summarizer.rebuilt",
+    "requeue.proved",
+    "requeue.begun",
+    "requeue.seeded",
+    "requeue.written",
+    "requeue.rebuilt",
 ];
 
 /// Passes a place.

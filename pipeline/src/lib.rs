@@ -6,7 +6,7 @@
 //! where a payout is paid, for the payer and the retrier alike; the rest runs a stage.
 //!
 //! Dependencies point down. `redis` is named only under [`streams`], `sqlx` only under [`store`], the
-//! HTTP client only under [`money`], environment variables only in [`config`], and metric names only
+//! HTTP client only under [`money`] (whose connections [`webhook`] uses too), environment variables only in [`config`], and metric names only
 //! in [`metrics`].
 
 pub mod charging;
@@ -17,11 +17,14 @@ pub mod health;
 pub mod keys;
 pub mod metrics;
 pub mod money;
+pub mod mutant;
 pub mod rebuild;
 pub mod record;
+pub mod requeue;
 pub mod shutdown;
 pub mod stage;
 pub mod startup;
 pub mod store;
 pub mod streams;
 pub mod telemetry;
+pub mod webhook;

@@ -7,6 +7,7 @@
 mod catalog;
 mod handles;
 mod labels;
+mod limiter;
 mod promotions;
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,12 @@ use metrics::{Counter, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use catalog::{Kind, METRICS, Metric};
-use handles::{Handles, Paying, Streams};
+use handles::{Handles, Paying, Streams, Telling};
 pub use labels::{
     AttemptResult, BreakerState, Completed, DeadReason, ErrorClass, ItemState, RebuildReason, Resolved, RetryReason,
+    Told,
 };
+pub use limiter::limiter_heard;
 pub use promotions::{MAX_PROMOTIONS, PromotionFigures, promotions};
 
 use crate::config::Needs;
@@ -75,6 +78,9 @@ pub fn start(stage: &'static str, needs: Needs, upkeep: Duration) -> Result<(), 
 pub fn render() -> String {
     let Some(running) = RUNNING.get() else { return String::new() };
     running.process.collect();
+    if let (Some(paying), Some(tokens)) = (&running.handles.money, limiter::tokens()) {
+        paying.limiter_tokens.set(tokens);
+    }
     let mut text = running.prometheus.render();
     promotions::render(&mut text);
     text
@@ -112,6 +118,14 @@ fn redis(record: impl FnOnce(&Streams)) {
 fn money(record: impl FnOnce(&Paying)) {
     stage(|handles| {
         if let Some(series) = &handles.money {
+            record(series);
+        }
+    });
+}
+
+fn webhook(record: impl FnOnce(&Telling)) {
+    stage(|handles| {
+        if let Some(series) = &handles.webhook {
             record(series);
         }
     });
@@ -187,6 +201,15 @@ pub fn group_recreated() {
     redis(|streams| streams.groups_recreated.increment(1));
 }
 
+/// What Redis uses and may use, in bytes; a limit of 0 is none. Rare, so its series are looked up: they are there only
+/// where somebody looks.
+pub fn redis_memory(used: u64, limit: u64) {
+    stage(|_| {
+        gauge!(catalog::REDIS_MEMORY_USED).set(used as f64);
+        gauge!(catalog::REDIS_MEMORY_LIMIT).set(limit as f64);
+    });
+}
+
 /// The figures of the promotions were collected.
 pub fn collected(duration: Duration) {
     redis(|streams| streams.collector_duration.record(duration));
@@ -214,7 +237,7 @@ pub fn dead_lettered(reason: DeadReason) {
 
 /// A dead-letter stream was full and dropped its oldest entries.
 pub fn dead_letters_dropped(entries: u64) {
-    money(|paying| paying.dead_letters_dropped.increment(entries));
+    redis(|streams| streams.dead_letters_dropped.increment(entries));
 }
 
 /// Deliveries of payouts that were final or under way were not called.
@@ -225,6 +248,16 @@ pub fn duplicates_blocked(items: usize) {
 /// Outcomes came when their rows were final or had another key.
 pub fn late_writes_refused(items: usize) {
     money(|paying| paying.late_writes.increment(items as u64));
+}
+
+/// Whether money executes a key once, as the configuration says.
+pub fn exactly_once(promised: bool) {
+    money(|paying| paying.exactly_once.set(if promised { 1.0 } else { 0.0 }));
+}
+
+/// A charge is sent that may be the second one which money executes.
+pub fn may_be_a_duplicate() {
+    money(|paying| paying.possible_duplicates.increment(1));
 }
 
 /// An entry that seems to crash its consumer was put aside.
@@ -244,6 +277,11 @@ pub fn money_answered(request: Request, verdict: Verdict, duration: Duration) {
     });
 }
 
+/// The configured limit that all replicas share, in requests per second; 0 is none.
+pub fn limit(per_second: u32) {
+    money(|paying| paying.limit.set(per_second));
+}
+
 /// A request waited for the shared limit.
 pub fn limiter_waited(duration: Duration) {
     money(|paying| paying.limiter_wait.record(duration));
@@ -252,4 +290,20 @@ pub fn limiter_waited(duration: Duration) {
 /// The shared breaker, as this process sees it.
 pub fn breaker(state: BreakerState) {
     money(|paying| paying.breaker.set(state as u8));
+}
+
+/// A message was sent, and answered or not.
+pub fn told(told: Told, duration: Duration) {
+    webhook(|telling| {
+        add(&telling.attempts, told as usize, 1);
+        telling.duration.record(duration);
+    });
+}
+
+/// Messages that have not reached anybody.
+pub fn untold(waiting: u64, given_up: u64) {
+    webhook(|telling| {
+        telling.waiting.set(waiting as f64);
+        telling.given_up.set(given_up as f64);
+    });
 }

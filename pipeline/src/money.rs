@@ -15,6 +15,7 @@ mod connection;
 mod endpoint;
 mod envelope;
 pub mod exchange;
+mod once;
 mod tls;
 
 use std::fmt;
@@ -26,6 +27,7 @@ pub use body::charge_body;
 pub use classify::Contract;
 pub use connection::Connection;
 pub use exchange::{BodyProblem, ConnectProblem, Exchange, Silence};
+pub use once::{Once, OnceSettings};
 
 use connect::Connector;
 use endpoint::Endpoint;

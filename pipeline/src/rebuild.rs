@@ -5,6 +5,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::crash;
 use crate::domain::{Counts, EntryId, Partition, Promotion, TargetId};
 use crate::record::Record;
 use crate::store::{Store, StoreError};
@@ -61,6 +62,7 @@ pub async fn rebuild(
         // Read after the last id: every target up to it is on the stream or was settled.
         let proof = store.prove_partition(promotion, partition, last_target(last)).await?;
         let records = records(promotion, &proof.unfinished);
+        crash::point("rebuild.snapshot_read");
         match streams.rebuild(partition, last, &proof.counts, None, &records).await? {
             Rebuilt::Done => return Ok(RebuildOutcome::Done { counts: proof.counts, entries: records.len() }),
             Rebuilt::Missing => return Ok(RebuildOutcome::Missing),

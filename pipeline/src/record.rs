@@ -108,7 +108,7 @@ fn peek_version(bytes: &[u8]) -> Result<u64, RecordError> {
     let (&first, rest) = bytes.split_first().ok_or_else(malformed)?;
     let after_header = match first {
         0x91..=0x9f => rest,
-        0xdc => rest.get(2..).ok_or_else(malformed)?,
+        0xdc if !rest.starts_with(&[0, 0]) => rest.get(2..).ok_or_else(malformed)?,
         _ => return Err(malformed()),
     };
     let number = |width: usize| -> Result<u64, RecordError> {
@@ -176,7 +176,9 @@ mod tests {
             bytes.extend_from_slice(b"\xa3new");
             assert!(matches!(Record::decode(&bytes), Err(RecordError::LaterVersion(_))), "{bytes:?}");
         }
-        assert!(matches!(Record::decode(b"\x95\xff"), Err(RecordError::Malformed(_))));
+        for garbage in [b"\x95\xff".as_slice(), b"\xdc\x00\x00\x02", b"\x90\x02"] {
+            assert!(matches!(Record::decode(garbage), Err(RecordError::Malformed(_))), "{garbage:?}");
+        }
     }
 
     #[test]

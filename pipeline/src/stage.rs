@@ -85,6 +85,16 @@ pub fn start_logging(name: &'static str, config: &Config) {
     }
 }
 
+/// For commands with a command line of their own: metrics and health, as the stages have them, within a tokio runtime.
+/// Such a command does its work whether or not anybody can watch it: an address that is taken is only warned of.
+pub async fn expose(stage: Stage, config: &Config) -> Health {
+    let health = Health::new(config.live_within, Shutdown::never());
+    if let Err(error) = run::expose(stage, config, &health).await {
+        tracing::warn!(stage = stage.name, error = format!("{error:#}"), "nobody can watch this");
+    }
+    health
+}
+
 /// For commands with a command line of their own: reads the configuration, and tells its faults on standard error.
 ///
 /// # Errors

@@ -8,11 +8,13 @@ use anyhow::{Context as _, bail};
 use crate::charging::{Active, Charging, Tools};
 use crate::config::Config;
 use crate::health::Health;
+use crate::metrics;
 use crate::money::{Money, Settings};
 use crate::shutdown::Shutdown;
 use crate::stage::Context;
 use crate::store::{PinCipher, Store, StoreSettings};
 use crate::streams::{Lease, Replica, Streams, Timeouts};
+use crate::webhook::Webhook;
 
 /// Pause between two looks at a server that is away.
 const AWAY: Duration = Duration::from_millis(500);
@@ -26,7 +28,7 @@ const ANNOUNCED_FOR: Duration = Duration::from_secs(75);
 /// # Errors
 /// When the URL is not one.
 pub fn store(config: &Config) -> anyhow::Result<Store> {
-    let pins = config.pin_key.as_ref().map(|key| PinCipher::from_hex(&hex::encode(key.expose()))).transpose()?;
+    let pins = pins(config)?;
     let connections = config.store.connections
         + u32::try_from(config.payer.intent_connections + config.payer.outcome_connections).unwrap_or(u32::MAX);
     Store::new(StoreSettings {
@@ -39,6 +41,14 @@ pub fn store(config: &Config) -> anyhow::Result<Store> {
         pins,
     })
     .context("DATABASE_URL")
+}
+
+/// What encrypts and decrypts PINs; nothing where no key is set.
+///
+/// # Errors
+/// When the key is none.
+pub fn pins(config: &Config) -> anyhow::Result<Option<PinCipher>> {
+    Ok(config.pin_key.as_ref().map(|key| PinCipher::from_hex(&hex::encode(key.expose()))).transpose()?)
 }
 
 /// The streams, as the configuration says. Connects to nothing yet.
@@ -67,6 +77,14 @@ pub fn money(config: &Config) -> anyhow::Result<Money> {
         ca_file: config.money.ca_file.clone(),
     })
     .context("money")
+}
+
+/// Whom the configuration wants to be told; nobody where it names none. Connects to nothing yet.
+///
+/// # Errors
+/// When a setting cannot be used.
+pub fn webhook(config: &Config) -> anyhow::Result<Option<Webhook>> {
+    Webhook::new(&config.webhook).context("webhook")
 }
 
 /// Waits until both servers answer and the schema is there, and looks at their settings. `false` when the
@@ -232,6 +250,8 @@ impl Paying {
             return Ok(None);
         }
         let Some(token) = take_name(context, &streams, consumer).await? else { return Ok(None) };
+        // A name whose process is gone is free again when its lease ends.
+        crate::crash::point("paying.name_taken");
         let (health, shutdown) = (context.health.clone(), context.shutdown.clone());
         let keeps_pins = config.pin_key.is_some();
         let active =
@@ -260,7 +280,19 @@ impl Paying {
 
 /// Says at start what a weaker money service cannot promise.
 fn warn_of_weak_money(config: &Arc<Config>) {
-    if !config.money.lookup {
+    metrics::exactly_once(config.money.idempotent);
+    match (config.money.idempotent, config.money.lookup) {
+        (true, true | false) => {}
+        (false, true) => tracing::warn!(
+            "money does not honour keys: exactly once cannot be promised. An unknown outcome is looked up before it is sent \
+             again; only a process that was frozen as it sent can pay twice"
+        ),
+        (false, false) => tracing::warn!(
+            "money neither honours keys nor can be looked up: exactly once cannot be promised. An unknown outcome is sent \
+             again, and may be paid again; payout_possible_duplicate_charges_total counts it"
+        ),
+    }
+    if !config.money.lookup && config.money.idempotent {
         tracing::warn!(
             "money has no look-up: an unknown outcome is sent again under the same key; exactly once rests on the key alone"
         );

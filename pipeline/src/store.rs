@@ -5,10 +5,13 @@
 //! (intent 2.3 µs a row either way, and a third of the client's time). The statements stand in `sql/`,
 //! with the names of a payout type's tables left open; `sql::TypeSql` fills them in.
 
+mod begin;
 mod error;
 mod json;
 mod loading;
+mod notifications;
 mod operate;
+mod paid;
 mod pin;
 mod promotions;
 mod proof;
@@ -28,17 +31,21 @@ use chrono_tz::Tz;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::{Executor, MySqlPool};
 
+pub use begin::{Claim, Payout};
 pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
+pub use notifications::{Attempted, Due, NotificationBacklog};
 pub use operate::{
-    AddedType, Changed, Evidence, Extent, IssueGroup, Listed, LoadedFrom, OperatorAct, Overview, RecordedAct, Refusal,
-    Reservation, Resolution, ResultHistory, ServerSettings, Standing, Stray, Stretch, TargetFilter, TargetHistory,
-    TargetLine, TypeLine, Unresolved, Waiting, may_be_rescheduled, resumes_to,
+    AddedType, Became, Changed, Evidence, Export, ExportResult, ExportRow, ExportVoucher, Extent, IssueGroup, Listed,
+    LoadedFrom, Moved, Notification, Open, OperatorAct, Overview, PlanGroup, PlanStatus, Planned, PlannedNow,
+    RecordedAct, Refusal, RequeueSlice, Reservation, Resolution, ResultHistory, RetryPlan, Selection, ServerSettings,
+    SliceRefused, Standing, Stray, Stretch, TargetFilter, TargetHistory, TargetLine, TypeLine, Unresolved, Waiting,
+    Wanted, may_be_rescheduled, resumes_to,
 };
 pub use pin::{PinCipher, PinKeyError};
 pub use promotions::{Foreign, PollScope, Started};
 pub use proof::{HeldCompleted, PartitionProof, Proof, StatusCount};
-pub use results::{Claim, Outcome, Payout};
+pub use results::Outcome;
 pub use schema::{Durability, Migrated};
 pub use targets::{Bounds, PageRow};
 

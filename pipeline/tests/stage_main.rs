@@ -20,7 +20,7 @@ const CANARY: &str = "c4nary-Pa55word";
 
 fn main() -> ExitCode {
     if let Ok(behaviour) = std::env::var(BEHAVIOUR) {
-        let needs = Needs { redis: true, money: true, pin: false };
+        let needs = Needs { redis: true, money: true, pin: false, webhook: false };
         return stage_main(Stage { name: "payer", needs }, |context| stage(context, behaviour));
     }
     let rules: [(&str, fn()); 8] = [

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::content::{Content, content};
 use super::finish::Finished;
-use super::item::{Content, Delivered, Entry, Fate, Item, content};
+use super::item::{Delivered, Entry, Fate, Item};
 use super::patience::Patience;
 use super::{Running, Shared};
 use crate::crash;
@@ -16,6 +17,7 @@ use crate::domain::outcome::Effect;
 use crate::domain::result::AttemptToken;
 use crate::domain::{PromotionId, TargetId, Waits};
 use crate::metrics::{self, ErrorClass};
+use crate::mutant::{self, Mutant};
 use crate::store::{Claim, Outcome, Payout};
 
 /// Sorts a batch by promotion, and begins each part.
@@ -82,24 +84,29 @@ async fn begin(
     for payout in payouts {
         let Some((entry, bad)) = entries.remove(&payout.target.id) else { continue };
         if bad || is_poison(shared, &entry, &payout) {
-            let item = Item {
+            let item = Box::new(Item {
                 entry,
                 promotion: Arc::clone(&promotion),
                 payout,
                 token,
                 request: Request::LookUp,
                 resent: true,
-            };
+            });
             quarantine(shared, item, bad).await;
             continue;
         }
         let unpayable = payout.target.unpayable(promotion.kind.shape, &promotion.defaults);
+        let unpayable = unpayable.filter(|_| !mutant::is(Mutant::UnpayableIsCalled));
         let next = match claim {
+            Claim::First if !payout.row.status.is_final() && mutant::is(Mutant::PayerCallsAnyPending) => {
+                Next::Send(Request::Charge)
+            }
             Claim::First => shared.rules.first_delivery(&payout.row, token, unpayable, now),
             Claim::Again => shared.rules.redelivery(&payout.row, token, unpayable, now),
         };
         let resent = payout.row.token != token || payout.row.may_have_executed;
         let item = Item { entry, promotion: Arc::clone(&promotion), payout, token, request: Request::Charge, resent };
+        let item = Box::new(item);
         route(shared, item, next).await;
     }
     for (entry, _) in entries.into_values() {
@@ -137,7 +144,7 @@ async fn record_intent(
 }
 
 /// Carries out what the rules say.
-pub(super) async fn route(shared: &Arc<Shared>, mut item: Item, next: Next) {
+pub(super) async fn route(shared: &Arc<Shared>, mut item: Box<Item>, next: Next) {
     let finished = match next {
         Next::Send(request) => {
             item.request = request;
@@ -173,7 +180,7 @@ fn is_poison(shared: &Shared, entry: &Entry, payout: &Payout) -> bool {
 }
 
 /// The row waits for a person from now on; the entry is held, and the partition goes on.
-async fn quarantine(shared: &Arc<Shared>, item: Item, undecodable: bool) {
+async fn quarantine(shared: &Arc<Shared>, item: Box<Item>, undecodable: bool) {
     let code = if undecodable { "UNDECODABLE" } else { "CRASHES_CONSUMER" };
     let Entry { partition, id, target, .. } = &item.entry;
     tracing::error!(%partition, entry = %id, %target, code, "entry quarantined; resolve its target");
@@ -222,7 +229,7 @@ async fn delay(shared: &Shared, delivered: &Delivered) {
 impl Finished {
     /// An item whose outcome is to be written.
     pub(super) fn write(
-        item: Item,
+        item: Box<Item>,
         write: Write,
         receipt: Option<crate::domain::outcome::Receipt>,
         code: Option<String>,
@@ -234,7 +241,7 @@ impl Finished {
     }
 
     /// An item about which nothing is to be written.
-    pub(super) fn row(item: Item, fate: Fate) -> Self {
+    pub(super) fn row(item: Box<Item>, fate: Fate) -> Self {
         Self::Row(item, fate)
     }
 }

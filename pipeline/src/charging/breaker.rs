@@ -15,8 +15,8 @@ use crate::streams::{self, BreakerPolicy, Streams};
 const REPORT: Duration = Duration::from_millis(250);
 /// How often the state is read while there is nothing to report. A replica that has nothing to do reads rarely.
 const IDLE: Duration = Duration::from_secs(2);
-/// How long one replica may keep the permission to probe.
-const PROBE_LEASE: Duration = Duration::from_secs(10);
+/// How long one replica may keep the permission to probe, as a multiple of the longest wait for an answer: it may die.
+const PROBE_LEASE: u32 = 2;
 
 #[derive(Clone)]
 pub(super) struct Breaker {
@@ -27,6 +27,7 @@ struct Shared {
     streams: Streams,
     me: String,
     policy: BreakerPolicy,
+    probe_lease: Duration,
     state: AtomicU8,
     successes: AtomicU32,
     failures: AtomicU32,
@@ -51,6 +52,7 @@ impl Breaker {
                 streams,
                 me: me.to_owned(),
                 policy,
+                probe_lease: config.money.timeout * PROBE_LEASE,
                 state: AtomicU8::new(CLOSED),
                 successes: AtomicU32::new(0),
                 failures: AtomicU32::new(0),
@@ -59,6 +61,11 @@ impl Breaker {
         };
         tokio::spawn(breaker.clone().report(shutdown));
         breaker
+    }
+
+    /// Learns where the breaker stands, for who begins to ask at once.
+    pub(super) async fn learn(&self) {
+        self.tell().await;
     }
 
     /// How much new work may be taken, where `whole` would be usual.
@@ -71,11 +78,18 @@ impl Breaker {
         }
     }
 
-    /// Whether a request may be sent now. While the breaker is half open, only one replica's may.
+    /// Whether nothing may be sent. Asked before a request waits for its slot.
+    pub(super) fn is_open(&self) -> bool {
+        self.shared.state.load(Ordering::Relaxed) == OPEN
+    }
+
+    /// Whether a request may be sent now, and then is. While the breaker is half open, only one replica's may.
     pub(super) async fn may_send(&self) -> bool {
         match self.shared.state.load(Ordering::Relaxed) {
             CLOSED => true,
-            HALF_OPEN => self.shared.streams.breaker_probe(&self.shared.me, PROBE_LEASE).await.unwrap_or(false),
+            HALF_OPEN => {
+                self.shared.streams.breaker_probe(&self.shared.me, self.shared.probe_lease).await.unwrap_or(false)
+            }
             _ => false,
         }
     }

@@ -16,12 +16,13 @@ use crate::domain::outcome::{Answer, Effect, Verdict};
 use crate::keys::IdempotencyKey;
 use crate::metrics::{self, AttemptResult, ErrorClass};
 use crate::money::{Connection, charge_body};
+use crate::mutant::{self, Mutant};
 
 /// How long a worker waits before it looks again whether the promotion runs.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Takes items from the queue for as long as the process lives.
-pub(super) async fn work(shared: Arc<Shared>, queue: async_channel::Receiver<Item>) {
+pub(super) async fn work(shared: Arc<Shared>, queue: async_channel::Receiver<Box<Item>>) {
     let mut connection = shared.tools.money.connection();
     while let Ok(item) = queue.recv().await {
         let finished = exchange(&shared, &mut connection, item).await;
@@ -33,12 +34,12 @@ pub(super) async fn work(shared: Arc<Shared>, queue: async_channel::Receiver<Ite
 
 /// Asks until the rules say what to write. At most a look-up, a charge and a cancel: each asks more than the
 /// one before.
-async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: Item) -> Finished {
+async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: Box<Item>) -> Finished {
     loop {
         if !may_send(shared, &item).await {
             return not_called(item);
         }
-        let answer = ask(connection, &item).await;
+        let answer = ask(connection, &item, shared.tools.config.money.idempotent).await;
         shared.breaker.observe(&answer).await;
         let now = shared.tools.store.now();
         let (row, rules) = (&item.payout.row, &shared.rules);
@@ -62,10 +63,17 @@ async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: I
 }
 
 /// The key and the body are a function of the row and the frozen promotion: whoever sends it, and however
-/// often, `money` executes it once.
-async fn ask(connection: &mut Connection, item: &Item) -> Answer {
+/// often, `money` executes it once. One that does not honour keys may pay again here, which is counted before it is sent.
+async fn ask(connection: &mut Connection, item: &Item, idempotent: bool) -> Answer {
     let (promotion, target) = (&item.promotion, &item.payout.target);
-    let key = IdempotencyKey::new(&promotion.campaign_code, target.customer, item.payout.row.generation);
+    let generation = match item.resent && mutant::is(Mutant::FreshKeyPerAttempt) {
+        false => item.payout.row.generation,
+        true => rand::random_range(2..u32::MAX),
+    };
+    let key = IdempotencyKey::new(&promotion.campaign_code, target.customer, generation);
+    if item.request == Request::Charge && item.resent && !idempotent {
+        metrics::may_be_a_duplicate();
+    }
     crash::point(before(item.request));
     let began = Instant::now();
     let answer = match item.request {
@@ -92,7 +100,7 @@ async fn may_send(shared: &Shared, item: &Item) -> bool {
         // What cannot be sent, answered and written within the grace is given back.
         deadline = deadline.min(end.checked_sub(config.money.timeout + config.store.write_time).unwrap_or(end));
     }
-    if !runs(shared, item, deadline).await || !shared.breaker.may_send().await {
+    if !runs(shared, item, deadline).await || shared.breaker.is_open() {
         return false;
     }
     if !shared.pacer.slot(deadline).await {
@@ -102,7 +110,9 @@ async fn may_send(shared: &Shared, item: &Item) -> bool {
     shared.last_wait_ms.store(waited_ms, Ordering::Relaxed);
     // Asked again: the decision may be old by now, and the promotion may have been stopped while we waited.
     let fresh = shared.rules.may_still_send(&item.payout.row, item.request, shared.tools.store.now());
-    fresh && shared.active.is_running(item.promotion.id) == Running::Yes
+    let may = fresh && shared.active.is_running(item.promotion.id) == Running::Yes;
+    // Last of all: who has the permission to probe keeps it from everybody until its request is answered.
+    may && shared.breaker.may_send().await
 }
 
 async fn runs(shared: &Shared, item: &Item, deadline: Instant) -> bool {
@@ -136,7 +146,7 @@ async fn react(shared: &Shared, item: &Item, answer: &Answer) {
 
 /// Nothing was sent. A fresh intent is taken back, if nothing else is known of the row; an unknown outcome
 /// stays what it is.
-fn not_called(item: Item) -> Finished {
+fn not_called(item: Box<Item>) -> Finished {
     if item.resent {
         let fate = if item.payout.row.waits.is_some() { Fate::Hold } else { Fate::Park };
         return Finished::row(item, fate);
@@ -144,7 +154,7 @@ fn not_called(item: Item) -> Finished {
     Finished::write(item, Write { effect: Effect::NotCalled, another_attempt: false }, None, None, None)
 }
 
-fn written(item: Item, write: Write, answer: Answer) -> Finished {
+fn written(item: Box<Item>, write: Write, answer: Answer) -> Finished {
     let (code, message) = match write.effect {
         Effect::Paid => (None, None),
         Effect::Failed | Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled | Effect::Unknown(_) => {

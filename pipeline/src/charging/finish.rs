@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::Shared;
 use super::item::{Fate, Item};
@@ -14,6 +15,7 @@ use crate::crash;
 use crate::domain::outcome::Effect;
 use crate::domain::{Counter, EntryId, Partition, ProcessStatus, Promotion, PromotionId, ResultRow, TargetId};
 use crate::metrics::{self, Completed, DeadReason, ErrorClass, Resolved, RetryReason};
+use crate::mutant::{self, Mutant};
 use crate::record::{DeadLetter, VERSION};
 use crate::store::Outcome;
 use crate::streams::{Park, Parking, Settle};
@@ -21,9 +23,9 @@ use crate::streams::{Park, Parking, Settle};
 /// An item that needs nothing more from `money`.
 pub(super) enum Finished {
     /// Its outcome is to be written.
-    Write(Item, Box<Outcome>),
+    Write(Box<Item>, Box<Outcome>),
     /// Its row stands as it should.
-    Row(Item, Fate),
+    Row(Box<Item>, Fate),
 }
 
 /// Gathers what is finished into batches, by size or by time, whichever comes first, and writes several of
@@ -53,15 +55,18 @@ pub(super) async fn run(shared: Arc<Shared>, mut finished: Receiver<Finished>) {
 
 async fn write(shared: Arc<Shared>, batch: Vec<Finished>, writer: OwnedSemaphorePermit) {
     let mut done: Vec<Done> = Vec::with_capacity(batch.len());
-    let mut by_promotion: HashMap<PromotionId, Vec<(Item, Outcome)>> = HashMap::new();
+    let mut by_promotion: HashMap<PromotionId, Vec<(Box<Item>, Box<Outcome>)>> = HashMap::new();
     for finished in batch {
         match finished {
             Finished::Row(item, fate) => done.push(Done { fate, row: item.payout.row, code: None, item }),
-            Finished::Write(item, outcome) => by_promotion.entry(item.promotion.id).or_default().push((item, *outcome)),
+            Finished::Write(item, outcome) => by_promotion.entry(item.promotion.id).or_default().push((item, outcome)),
         }
     }
     for writes in by_promotion.into_values() {
         let promotion = Arc::clone(&writes[0].0.promotion);
+        if mutant::is(Mutant::SettleBeforeOutcome) {
+            settle_first(&shared, &writes).await;
+        }
         record(&shared, &promotion, writes, &mut done).await;
     }
     drop(writer);
@@ -70,7 +75,7 @@ async fn write(shared: Arc<Shared>, batch: Vec<Finished>, writer: OwnedSemaphore
 
 /// An item with its row as it stands after the write.
 struct Done {
-    item: Item,
+    item: Box<Item>,
     row: ResultRow,
     fate: Fate,
     code: Option<String>,
@@ -79,16 +84,18 @@ struct Done {
 /// Writes outcomes and goes on trying while the database is away: an outcome that is not written is looked up
 /// later, but one that is known should not be thrown away. Writing twice is harmless, the rows are guarded; a
 /// commit whose answer was lost shows itself when the statement is repeated and the rows are read back.
-async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outcome)>, done: &mut Vec<Done>) {
-    let (mut items, mut outcomes) = (HashMap::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
-    for (item, outcome) in writes {
-        items.insert(outcome.target, item);
-        outcomes.push(outcome);
-    }
+async fn record(
+    shared: &Shared,
+    promotion: &Promotion,
+    mut writes: Vec<(Box<Item>, Box<Outcome>)>,
+    done: &mut Vec<Done>,
+) {
+    writes.sort_unstable_by_key(|(_, outcome)| outcome.target);
+    let (items, mut outcomes): (Vec<_>, Vec<_>) = writes.into_iter().map(|(item, outcome)| (item, *outcome)).unzip();
     crash::point("charging.before_record");
     let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
     let mut in_doubt = false;
-    let rows = loop {
+    let mut rows = loop {
         if in_doubt && !resolved(shared, promotion, &outcomes).await && patience.wait().await {
             continue;
         }
@@ -105,10 +112,10 @@ async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outco
         }
     };
     crash::point("charging.recorded");
-    let mut outcomes: HashMap<TargetId, Outcome> =
-        outcomes.into_iter().map(|outcome| (outcome.target, outcome)).collect();
-    for (target, row) in rows {
-        let (Some(item), Some(outcome)) = (items.remove(&target), outcomes.remove(&target)) else { continue };
+    rows.sort_unstable_by_key(|(target, _)| *target);
+    for (item, outcome) in items.into_iter().zip(outcomes) {
+        let Ok(at) = rows.binary_search_by_key(&outcome.target, |(target, _)| *target) else { continue };
+        let row = rows[at].1;
         tell(&outcome, &row);
         done.push(Done { fate: Fate::of(&row), item, row, code: outcome.code });
     }
@@ -126,23 +133,20 @@ async fn resolved(shared: &Shared, promotion: &Promotion, outcomes: &[Outcome]) 
 }
 
 fn tell(outcome: &Outcome, row: &ResultRow) {
-    let intended = match outcome.write.effect {
-        Effect::Paid => Some(ProcessStatus::Success),
-        Effect::Failed => Some(ProcessStatus::Failed),
-        Effect::Unknown(_) => {
-            metrics::retried(RetryReason::UnknownOutcome);
-            None
-        }
-        Effect::NotExecuted | Effect::GiveUp => {
-            metrics::retried(RetryReason::NotExecuted);
-            None
-        }
-        Effect::NotCalled => None,
+    // What this outcome can never have made of the row was there before it came.
+    let others = match outcome.write.effect {
+        Effect::Paid => row.status == ProcessStatus::Failed,
+        Effect::Failed | Effect::GiveUp => row.status == ProcessStatus::Success,
+        Effect::NotExecuted | Effect::NotCalled | Effect::Unknown(_) => row.status.is_final(),
     };
-    if row.status.is_final()
-        && (intended.is_some_and(|status| status != row.status) || row.generation != outcome.row.generation)
-    {
+    if others || row.generation != outcome.row.generation {
         metrics::late_writes_refused(1);
+        return;
+    }
+    match outcome.write.effect {
+        Effect::Unknown(_) => metrics::retried(RetryReason::UnknownOutcome),
+        Effect::NotExecuted | Effect::GiveUp => metrics::retried(RetryReason::NotExecuted),
+        Effect::Paid | Effect::Failed | Effect::NotCalled => {}
     }
 }
 
@@ -186,6 +190,17 @@ async fn let_go(shared: &Shared, done: Vec<Done>) {
         }
     }
     count(&done, now_ms);
+}
+
+/// What must never be done: counts payments whose rows do not say so yet.
+async fn settle_first(shared: &Shared, writes: &[(Box<Item>, Box<Outcome>)]) {
+    for (item, _) in writes.iter().filter(|(_, outcome)| outcome.write.effect == Effect::Paid) {
+        let entry = &item.entry;
+        let by_counter = vec![(Counter::Success, vec![entry.id])];
+        let settle = Settle { partition: entry.partition, by_counter, dead: Vec::new() };
+        // Whoever breaks a rule does not look back.
+        let _ = shared.tools.streams.settle(vec![settle], "").await;
+    }
 }
 
 fn sort(done: &[Done], now_ms: i64) -> (Vec<Settle>, Vec<Park>) {
@@ -233,8 +248,10 @@ fn dead_letter(item: &Item, row: &ResultRow, code: Option<&str>, now_ms: i64) ->
 }
 
 fn count(done: &[Done], now_ms: i64) {
+    let now = Instant::now();
+    let mut completed: BTreeMap<Completed, usize> = BTreeMap::new();
     for Done { item, row, fate, code } in done {
-        let completed = match (fate, row.status) {
+        let outcome = match (fate, row.status) {
             (Fate::Settle(Counter::Fail), _) => {
                 metrics::dead_lettered(dead_reason(code.as_deref()));
                 Completed::Failed
@@ -243,12 +260,13 @@ fn count(done: &[Done], now_ms: i64) {
             (Fate::Park, _) => Completed::Parked,
             (Fate::Hold, _) => Completed::Held,
         };
-        metrics::completed(completed, 1);
+        *completed.entry(outcome).or_default() += 1;
         if let (Fate::Settle(_), Some(published_at_ms)) = (fate, item.entry.published_at_ms) {
             metrics::settled_after(Duration::from_millis(now_ms.saturating_sub(published_at_ms).max(0).unsigned_abs()));
         }
-        metrics::batch_took(item.entry.taken_at.elapsed());
+        metrics::batch_took(now.saturating_duration_since(item.entry.taken_at));
     }
+    completed.into_iter().for_each(|(outcome, items)| metrics::completed(outcome, items));
 }
 
 fn dead_reason(code: Option<&str>) -> DeadReason {

@@ -9,7 +9,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::domain::decide::{Next, Request, Rules};
 use crate::domain::result::AttemptToken;
 use crate::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
-use crate::record::{Record, RecordError};
+use crate::metrics;
+use crate::mutant::{self, Mutant};
 use crate::store::Payout;
 use crate::streams::Delivery;
 
@@ -20,32 +21,6 @@ pub struct Delivered {
     pub delivery: Delivery,
     /// How often it was delivered, where that is known (the retrier reads it, a payer does not).
     pub deliveries: u32,
-}
-
-/// What an entry's bytes say.
-pub(super) enum Content {
-    /// A target, and when it was published.
-    Target(TargetId, Option<i64>),
-    /// A later version of the product wrote it: left alone.
-    Later,
-    /// Garbage, or a record of something else; with the target, when the entry's id names it.
-    Bad(Option<TargetId>),
-}
-
-/// Which target an entry means. Its record is only a reference: it must name the partition's own promotion
-/// and type. An entry whose payload was deleted from outside is known by its id, when the dispatcher
-/// published it.
-pub(super) fn content(delivery: &Delivery, promotion: &Promotion) -> Content {
-    let Some(body) = &delivery.body else {
-        return delivery.id.target().map_or(Content::Bad(None), |target| Content::Target(target, None));
-    };
-    match Record::decode(body) {
-        Ok(record) if record.promotion == promotion.id && record.kind == promotion.kind.code => {
-            Content::Target(record.target, Some(record.published_at_ms))
-        }
-        Err(RecordError::LaterVersion(_)) => Content::Later,
-        Ok(_) | Err(RecordError::TooLong(_) | RecordError::Malformed(_)) => Content::Bad(delivery.id.target()),
-    }
 }
 
 /// An entry in flight.
@@ -110,7 +85,9 @@ impl InFlight {
     /// Takes a target, unless it is taken.
     pub(super) fn take(&self, promotion: PromotionId, target: TargetId) -> Option<Held> {
         let key = (promotion, target);
-        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = set.insert(key);
+        metrics::in_flight(set.len());
         new.then(|| Held { set: self.clone(), key })
     }
 }
@@ -123,7 +100,9 @@ pub(super) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.set.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        let mut set = self.set.0.lock().unwrap_or_else(PoisonError::into_inner);
+        set.remove(&self.key);
+        metrics::in_flight(set.len());
     }
 }
 
@@ -143,6 +122,7 @@ impl Fate {
     pub(super) fn of(row: &crate::domain::ResultRow) -> Self {
         match Rules::written(row) {
             Next::Settle(counter) => Self::Settle(counter),
+            Next::Park if mutant::is(Mutant::SettleUnfinished) => Self::Settle(crate::domain::Counter::Fail),
             Next::Hold => Self::Hold,
             Next::Park | Next::Fail(_) | Next::Send(_) | Next::Write(_) => Self::Park,
         }

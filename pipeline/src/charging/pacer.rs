@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::metrics;
 use crate::streams::Streams;
 
-/// How far into the future slots are given away.
+/// How far into the future slots are given away, at most.
 const AHEAD: Duration = Duration::from_millis(200);
 /// Slots reserved at a time: this share of a second's worth, so that a replica that dies wastes little.
 const SHARE_OF_A_SECOND: u32 = 50;
@@ -32,6 +32,9 @@ const AWAY: Duration = Duration::from_millis(200);
 pub struct Pacer {
     streams: Streams,
     rate: u32,
+    /// Half of what an entry may wait, where that is less than [`AHEAD`]: slots behind every deadline would be given
+    /// away and left out for ever.
+    ahead: Duration,
     waiting: AtomicU32,
     reserved: Mutex<Reserved>,
 }
@@ -45,10 +48,16 @@ struct Reserved {
 }
 
 impl Pacer {
-    /// At a limit of 0 nobody waits.
-    pub fn new(streams: Streams, limit: u32) -> Self {
+    /// At a limit of 0 nobody waits; at any other, each for `patience` at most.
+    pub fn new(streams: Streams, limit: u32, patience: Duration) -> Self {
         let rate = limit.saturating_mul(GIVEN_AWAY).div_ceil(100);
-        Self { streams, rate, waiting: AtomicU32::new(0), reserved: Mutex::default() }
+        let ahead = AHEAD.min(patience / 2);
+        metrics::limit(limit);
+        if let Some(interval) = Duration::from_secs(1).checked_div(rate) {
+            // Nobody was heard to reserve any.
+            metrics::limiter_heard(Duration::ZERO, ahead, interval);
+        }
+        Self { streams, rate, ahead, waiting: AtomicU32::new(0), reserved: Mutex::default() }
     }
 
     /// Waits for a slot; `false` when none is to be had until `deadline`.
@@ -79,22 +88,30 @@ impl Pacer {
         let mut reserved = self.reserved.lock().await;
         loop {
             while let (Some(at), 1..) = (reserved.next, reserved.left) {
+                if at > deadline {
+                    // Too late for this one: the next waiter takes it.
+                    return None;
+                }
                 reserved.next = Some(at + reserved.interval);
                 reserved.left -= 1;
                 if at.elapsed() <= LATE {
-                    return (at <= deadline).then_some(at);
+                    return Some(at);
                 }
             }
             if Instant::now() >= deadline {
                 return None;
             }
             let wanted = self.waiting.load(Ordering::Relaxed).clamp(1, (self.rate / SHARE_OF_A_SECOND).max(1));
-            match self.streams.reserve(self.rate, wanted, AHEAD).await {
+            match self.streams.reserve(self.rate, wanted, self.ahead).await {
                 Ok(slots) if slots.count > 0 => {
+                    metrics::limiter_heard(slots.first_in + slots.interval * slots.count, self.ahead, slots.interval);
                     let next = Some(Instant::now() + slots.first_in);
                     *reserved = Reserved { next, interval: slots.interval, left: slots.count };
                 }
-                Ok(slots) => tokio::time::sleep(slots.retry_in.max(Duration::from_millis(1))).await,
+                Ok(slots) => {
+                    metrics::limiter_heard(AHEAD + slots.retry_in, AHEAD, slots.interval);
+                    tokio::time::sleep(slots.retry_in.max(Duration::from_millis(1))).await;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the limiter does not answer");
                     tokio::time::sleep(AWAY).await;

@@ -9,9 +9,10 @@ use super::reader::Reader;
 use super::secret::{PinKey, Secret};
 use super::sections::{
     BreakerConfig, DispatcherConfig, LogConfig, LogFormat, MoneyConfig, PayerConfig, RedisConfig, RetryConfig,
-    StoreConfig, SummarizerConfig,
+    StoreConfig, SummarizerConfig, WebhookConfig,
 };
 use super::{Config, Environment, Needs, check, dump, url};
+use crate::domain::Event;
 use crate::keys;
 
 /// Reads everything; the faults stay in the reader.
@@ -47,6 +48,7 @@ pub(super) fn build(needs: Needs, file: Option<&Path>, environment: &Environment
         dispatcher: dispatcher(&mut r),
         payer: payer(&mut r),
         summarizer: summarizer(&mut r),
+        webhook: webhook(&mut r, needs),
         pin_key: pin_key(&mut r, needs),
         least_limiter_wait: r.duration("money.limiter_wait", "1ms", "1m"),
         warnings: Vec::new(),
@@ -65,6 +67,7 @@ pub(super) fn needed(needs: Needs, key: &str) -> bool {
         "redis.url" => needs.redis,
         "money.url" | "money.token" => needs.money,
         "pin.key_file" => needs.pin,
+        "webhook.url" | "webhook.secret" => needs.webhook,
         _ => true,
     }
 }
@@ -149,6 +152,7 @@ fn money(r: &mut Reader, needs: Needs) -> MoneyConfig {
         max_rps: r.whole("money.max_rps", 0, 1_000_000),
         lookup: r.truth("money.lookup"),
         cancel: r.truth("money.cancel"),
+        idempotent: r.truth("money.idempotent"),
         final_error_codes: r.list(
             "money.final_error_codes",
             "a list of strings",
@@ -215,6 +219,36 @@ fn summarizer(r: &mut Reader) -> SummarizerConfig {
         summary_ttl: r.duration("summarizer.summary_ttl", "1m", "1year"),
         dead_ttl: r.duration("summarizer.dead_ttl", "1m", "1year"),
         prune_after: r.duration("summarizer.prune_after", "1m", "1year"),
+    }
+}
+
+fn webhook(r: &mut Reader, needs: Needs) -> WebhookConfig {
+    let (url, secret) = match needs.webhook {
+        true => {
+            let url = r.secret("webhook.url", false, &url::WEBHOOK);
+            let needed = !url.is_empty();
+            (url, r.secret("webhook.secret", needed, &url::WEBHOOK_SECRET))
+        }
+        false => (String::new(), String::new()),
+    };
+    let timeout = r.duration("webhook.timeout", "100ms", "1m");
+    let events = r.list(
+        "webhook.events",
+        "a list of completed, failed and needs_person",
+        "Such as completed,failed in a variable, or [\"completed\"] in a file.",
+        |name| Event::from_name(name).is_some(),
+    );
+    WebhookConfig {
+        url: Secret::new(url),
+        secret: Secret::new(secret),
+        allow_http: r.truth("webhook.allow_http"),
+        events: events.iter().filter_map(|name| Event::from_name(name)).collect(),
+        timeout,
+        connect_timeout: r.duration("webhook.connect_timeout", "10ms", "1m").min(timeout),
+        max_attempts: r.whole("webhook.max_attempts", 1, 100),
+        backoff_base: r.duration("webhook.backoff_base", "10ms", "1h"),
+        backoff_cap: r.duration("webhook.backoff_cap", "10ms", "1day"),
+        ca_file: optional_file(r, "webhook.ca_file"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::Reader;
+use super::url;
 use super::{Config, Needs};
 
 /// Requests that may be sent for one delivery of an entry, each up to the deadline: look-up, charge, cancel.
@@ -13,6 +14,7 @@ pub(super) fn rules(config: &Config, needs: Needs, r: &mut Reader) {
     let (retry, payer, money) = (&config.retry, &config.payer, &config.money);
     if needs.money {
         held_long_enough(config, r);
+        weaker_money(config, r);
     }
     let sweep = config.summarizer.sweep_interval;
     below(r, ("retry.visibility_timeout", retry.visibility_timeout), ("summarizer.sweep_interval", sweep));
@@ -20,6 +22,13 @@ pub(super) fn rules(config: &Config, needs: Needs, r: &mut Reader) {
     below(r, ("money.key_retention_margin", money.key_retention_margin), ("money.key_retention", money.key_retention));
     at_most(r, ("retry.backoff_base", retry.backoff_base), ("retry.backoff_cap", retry.backoff_cap));
     at_most(r, ("breaker.open_for", config.breaker.open_for), ("breaker.open_cap", config.breaker.open_cap));
+    let webhook = &config.webhook;
+    at_most(r, ("webhook.backoff_base", webhook.backoff_base), ("webhook.backoff_cap", webhook.backoff_cap));
+    if !webhook.allow_http && url::leaves_in_clear(webhook.url.expose()) && !r.faulty.contains("webhook.url") {
+        let found = "an http:// URL of another host (not shown)".to_owned();
+        let advice = "Use https, or set PAYOUT_WEBHOOK_ALLOW_HTTP=true where the way there is private.";
+        r.fault("webhook.url", found, "https://…, or http:// to this host", advice);
+    }
     if payer.batch > payer.in_flight {
         contradiction(
             r,
@@ -56,6 +65,25 @@ fn held_long_enough(config: &Config, r: &mut Reader) {
             .to_owned(),
         advice: "Lower PAYOUT_MONEY_TIMEOUT or raise PAYOUT_RETRY_VISIBILITY_TIMEOUT.".to_owned(),
     });
+}
+
+/// What a money service that executes a key more than once leaves to the timers.
+fn weaker_money(config: &Config, r: &mut Reader) {
+    let money = &config.money;
+    if money.idempotent {
+        return;
+    }
+    if money.cancel {
+        let (idempotent, cancel) = (("money.idempotent", "false".to_owned()), ("money.cancel", "true".to_owned()));
+        contradiction(r, idempotent, cancel, "money.cancel false: a key that money does not honour cannot be burnt");
+    }
+    // The first retry waits three quarters of the base at least; what was sent is then older than its deadline.
+    let (timeout, base) = (money.timeout, config.retry.backoff_base);
+    if money.lookup && base < timeout * 2 {
+        let rule = "retry.backoff_base at least twice money.timeout where money.idempotent is false: a look-up must not \
+            overtake the charge that it asks about";
+        contradiction(r, ("money.timeout", show(timeout)), ("retry.backoff_base", show(base)), rule);
+    }
 }
 
 fn below(r: &mut Reader, lower: (&str, Duration), upper: (&str, Duration)) {

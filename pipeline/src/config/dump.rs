@@ -38,7 +38,8 @@ pub(super) fn render(r: &Reader, needs: Needs) -> String {
 fn hidden(key: &str, value: &str) -> String {
     match key {
         _ if value.is_empty() => String::new(),
-        "money.token" => super::HIDDEN.to_owned(),
+        "money.token" | "webhook.secret" => super::HIDDEN.to_owned(),
+        "webhook.url" => url::origin(value),
         _ => url::redacted(value),
     }
 }

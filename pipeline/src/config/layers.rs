@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use toml::de::DeTable;
 
@@ -18,12 +19,14 @@ pub(super) const DEFAULTS: &str = include_str!("default.toml");
 /// Names the file that overrides the defaults, where `--config` does not.
 pub const CONFIG_FILE_VARIABLE: &str = "PAYOUT_CONFIG_FILE";
 
-/// Keys whose variable has a name of its own. Each has a twin that ends in `_FILE`.
-const FIXED: [(&str, &str); 4] = [
+/// Keys whose variable has a twin that ends in `_FILE` and names a file with the value: addresses and secrets.
+const FIXED: [(&str, &str); 6] = [
     ("database.url", "DATABASE_URL"),
     ("redis.url", "REDIS_URL"),
     ("money.url", "MONEY_URL"),
     ("money.token", "MONEY_TOKEN"),
+    ("webhook.url", "PAYOUT_WEBHOOK_URL"),
+    ("webhook.secret", "PAYOUT_WEBHOOK_SECRET"),
 ];
 
 /// Longest file that is read for a value or as configuration, in bytes.
@@ -111,17 +114,18 @@ pub fn variables() -> Vec<String> {
 impl Layers {
     /// The defaults alone.
     pub(super) fn embedded() -> Self {
+        static READ: LazyLock<Result<Entries, (usize, String)>> = LazyLock::new(|| entries(DEFAULTS));
         let mut layers = Self::default();
-        match entries(DEFAULTS) {
+        match &*READ {
             Ok(found) => {
                 for (key, _, value) in found {
-                    let found = Found { raw: Raw::Toml(value), origin: Origin::Default };
+                    let found = Found { raw: Raw::Toml(value.clone()), origin: Origin::Default };
                     layers.defaults.insert(key.clone(), found);
-                    layers.known.push(key);
+                    layers.known.push(key.clone());
                 }
             }
             // A test holds the embedded file to its form.
-            Err((line, message)) => layers.faults.push(broken(Path::new("default.toml"), line, &message)),
+            Err((line, message)) => layers.faults.push(broken(Path::new("default.toml"), *line, message)),
         }
         layers
     }

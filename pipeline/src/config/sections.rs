@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::secret::Secret;
+use crate::domain::Event;
 
 /// `[log]`
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ pub struct MoneyConfig {
     pub lookup: bool,
     /// Whether a key can be cancelled.
     pub cancel: bool,
+    /// Whether a key is executed once, however often it comes.
+    pub idempotent: bool,
     /// Codes of final refusals.
     pub final_error_codes: Vec<String>,
     /// How long a key is remembered.
@@ -162,4 +165,29 @@ pub struct SummarizerConfig {
     pub dead_ttl: Duration,
     /// Idle time of a consumer before it is removed.
     pub prune_after: Duration,
+}
+
+/// `[webhook]`
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Where to; empty = nobody is told. Its path may hold a secret.
+    pub url: Secret,
+    /// `whsec_` and the key in base64.
+    pub secret: Secret,
+    /// Whether plain http may leave this host.
+    pub allow_http: bool,
+    /// What is told.
+    pub events: Vec<Event>,
+    /// Longest wait for an answer, connecting included.
+    pub timeout: Duration,
+    /// Longest wait for a connection; at most `timeout`.
+    pub connect_timeout: Duration,
+    /// Attempts before it is given up.
+    pub max_attempts: u32,
+    /// Wait before the second attempt.
+    pub backoff_base: Duration,
+    /// Longest wait.
+    pub backoff_cap: Duration,
+    /// Certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
 }

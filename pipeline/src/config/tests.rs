@@ -6,7 +6,7 @@ use super::build::build;
 use super::layers::DEFAULTS;
 use super::*;
 
-const ALL: Needs = Needs { redis: true, money: true, pin: true };
+const ALL: Needs = Needs { redis: true, money: true, pin: true, webhook: true };
 const CANARY: &str = "c4nary-Pa55word";
 
 /// Variables that are set.
@@ -195,6 +195,17 @@ fn timers_that_leave_an_entry_no_time_are_refused_with_both_keys() {
         let fault = &faults.0[0];
         assert!(faults.0.len() == 1 && names.iter().all(|name| fault.place.contains(name)), "{set:?}: {faults}");
     }
+}
+
+#[test]
+fn a_money_that_does_not_honour_keys_has_no_cancel_and_is_looked_up_late_enough() {
+    let weak: Set<'_> = &[("PAYOUT_MONEY_IDEMPOTENT", "false")];
+    let text = load(weak).unwrap_err().to_string();
+    assert!(text.contains("cannot be burnt") && text.contains("must not overtake"), "{text}");
+    let looked_up = [weak[0], ("PAYOUT_MONEY_CANCEL", "false"), ("PAYOUT_RETRY_BACKOFF_BASE", "10s")];
+    assert!(!load(&looked_up).unwrap().money.idempotent);
+    let neither = [weak[0], ("PAYOUT_MONEY_CANCEL", "false"), ("PAYOUT_MONEY_LOOKUP", "false")];
+    assert!(load(&neither).is_ok(), "nothing overtakes where nothing is looked up");
 }
 
 #[test]

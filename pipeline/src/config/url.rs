@@ -51,6 +51,21 @@ pub(super) const TOKEN: Rule = Rule {
     },
 };
 
+pub(super) const WEBHOOK: Rule = Rule {
+    expected: "https://host:port/path",
+    advice: "No credentials, query or fragment: what is sent is signed.",
+    check: MONEY.check,
+};
+
+pub(super) const WEBHOOK_SECRET: Rule = Rule {
+    expected: "whsec_ and 24 to 64 bytes in base64",
+    advice: "Make one with: echo whsec_$(openssl rand -base64 32)",
+    check: |secret| match crate::webhook::key_of(secret) {
+        Some(_) => Ok(()),
+        None => Err("text that is no such secret (not shown)".to_owned()),
+    },
+};
+
 /// What a URL consists of.
 struct Parts<'a> {
     scheme: &'a str,
@@ -69,10 +84,18 @@ impl<'a> Parts<'a> {
                 false => "text that is not a URL (not shown)".to_owned(),
             });
         }
+        if parts.hides_a_password() {
+            return Err("a URL with an @ behind the host, as of a password that is not percent-encoded".to_owned());
+        }
         if !is_host(parts.host) {
             return Err("a URL whose host and port cannot be read".to_owned());
         }
         Ok(parts)
+    }
+
+    /// A password with a `/` in it: what comes before that was taken for host and port.
+    fn hides_a_password(&self) -> bool {
+        self.path.contains('@')
     }
 
     fn split(url: &'a str) -> Option<Self> {
@@ -111,13 +134,32 @@ pub(super) fn is_listen_address(text: &str) -> bool {
 
 /// A URL without password and query, for people.
 pub(super) fn redacted(url: &str) -> String {
-    let Some(parts) = Parts::split(url) else { return HIDDEN.to_owned() };
+    let Some(parts) = Parts::split(url).filter(|parts| !parts.hides_a_password()) else { return HIDDEN.to_owned() };
     let user = match parts.user.map(|user| user.split_once(':').map_or((user, ""), |(user, _)| (user, ":…"))) {
         Some((user, password)) => format!("{user}{password}@"),
         None => String::new(),
     };
     let query = if parts.has_query { "?…" } else { "" };
     format!("{}://{user}{}{}{query}", parts.scheme, parts.host, parts.path)
+}
+
+/// Scheme and host alone, where the path may be a secret too.
+pub(super) fn origin(url: &str) -> String {
+    match Parts::split(url) {
+        Some(parts) => format!("{}://{}/…", parts.scheme, parts.host),
+        None => HIDDEN.to_owned(),
+    }
+}
+
+/// Whether what is sent to this URL goes over a network unencrypted.
+pub(super) fn leaves_in_clear(url: &str) -> bool {
+    let Some(parts) = Parts::split(url).filter(|parts| parts.scheme == "http") else { return false };
+    let host = match parts.host.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => parts.host,
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    !address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -132,6 +174,7 @@ mod tests {
             ("redis://:s3cret@cache/0", "redis://:…@cache/0"),
             ("redis://cache", "redis://cache"),
             ("s3cret", "…"),
+            ("mysql://app:12/s3cret@db/payout", "…"),
         ] {
             assert_eq!(redacted(url), shown);
         }
@@ -142,7 +185,16 @@ mod tests {
         for good in ["mysql://u:p@h:3306/d", "mysql://u@h/d?ssl-mode=REQUIRED", "mysql://[::1]:3306/d"] {
             assert_eq!((DATABASE.check)(good), Ok(()), "{good}");
         }
-        for bad in ["", "mysql://", "mysql://h:3306", "mysql://h:99999/d", "postgres://h/d", "h:3306/d", "mysql:///d"] {
+        for bad in [
+            "",
+            "mysql://",
+            "mysql://h:3306",
+            "mysql://h:99999/d",
+            "postgres://h/d",
+            "h:3306/d",
+            "mysql:///d",
+            "mysql://u:1/p@h/d",
+        ] {
             assert!((DATABASE.check)(bad).is_err(), "{bad}");
         }
         for (bad, rule) in [("http://h", &REDIS), ("http://u:p@h", &MONEY), ("http://h/?a=b", &MONEY), ("a b", &TOKEN)]

@@ -221,8 +221,13 @@ impl Rules {
     }
 
     /// Whether the key may have been forgotten by `money`. A row without a first use has sent nothing.
-    fn expired(&self, row: &ResultRow, now: NaiveDateTime) -> bool {
-        row.first_sent_at.is_some_and(|first| {
+    pub(super) fn expired(&self, row: &ResultRow, now: NaiveDateTime) -> bool {
+        self.outlived(row.first_sent_at, now)
+    }
+
+    /// The same, by when the key was first sent.
+    pub(super) fn outlived(&self, first_sent_at: Option<NaiveDateTime>, now: NaiveDateTime) -> bool {
+        first_sent_at.is_some_and(|first| {
             let age = (now - first).to_std().unwrap_or(Duration::ZERO);
             age >= self.key_lifetime
         })

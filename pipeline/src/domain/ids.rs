@@ -22,6 +22,11 @@ pub struct SummaryId(pub i64);
 #[serde(transparent)]
 pub struct TargetId(pub i64);
 
+/// `payout_retry_plans.plan_id`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanId(pub i64);
+
 /// The customer who is paid. Personal data: never in a record, a metric or a log line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomerUid(pub i64);
@@ -92,6 +97,12 @@ impl fmt::Display for PromotionId {
 }
 
 impl fmt::Display for SummaryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for PlanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -18,9 +18,14 @@ impl Backoff {
     /// How long an entry with this retry count stays parked: between 75 % and 100 % of `base × 2^retry_count`,
     /// at most `cap`.
     pub fn delay(self, target: TargetId, retry_count: u32) -> Duration {
+        self.delay_of(target.0, retry_count)
+    }
+
+    /// The same for anything else that has an id.
+    pub fn delay_of(self, id: i64, retry_count: u32) -> Duration {
         let full = self.base.saturating_mul(1_u32.checked_shl(retry_count.min(30)).unwrap_or(u32::MAX)).min(self.cap);
         let mut seed = [0; 12];
-        seed[..8].copy_from_slice(&target.0.to_le_bytes());
+        seed[..8].copy_from_slice(&id.to_le_bytes());
         seed[8..].copy_from_slice(&retry_count.to_le_bytes());
         let jitter = crc32fast::hash(&seed) % 256;
         full - full / 1024 * jitter

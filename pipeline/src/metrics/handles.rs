@@ -4,7 +4,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::catalog::{self, Kind, METRICS};
 use super::labels::{
-    AttemptResult, Completed, DeadReason, ErrorClass, REQUESTS, RebuildReason, Resolved, RetryReason, VERDICTS,
+    AttemptResult, Completed, DeadReason, ErrorClass, REQUESTS, RebuildReason, Resolved, RetryReason, Told, VERDICTS,
     request, verdict,
 };
 use crate::config::Needs;
@@ -23,14 +23,24 @@ pub(super) struct Handles {
     pub(super) ambiguous_commits: Vec<Counter>,
     pub(super) redis: Option<Streams>,
     pub(super) money: Option<Paying>,
+    pub(super) webhook: Option<Telling>,
 }
 
 /// Series of the stages that use Redis.
 pub(super) struct Streams {
     pub(super) rebuilt: Vec<Counter>,
     pub(super) groups_recreated: Counter,
+    pub(super) dead_letters_dropped: Counter,
     pub(super) collector_duration: Histogram,
     pub(super) collector_errors: Counter,
+}
+
+/// Series of the stage that tells the outside.
+pub(super) struct Telling {
+    pub(super) attempts: Vec<Counter>,
+    pub(super) duration: Histogram,
+    pub(super) given_up: Gauge,
+    pub(super) waiting: Gauge,
 }
 
 /// Series of the stages that pay.
@@ -38,13 +48,16 @@ pub(super) struct Paying {
     pub(super) attempts: Vec<Counter>,
     pub(super) retries: Vec<Counter>,
     pub(super) dead_letters: Vec<Counter>,
-    pub(super) dead_letters_dropped: Counter,
     pub(super) duplicates_blocked: Counter,
     pub(super) late_writes: Counter,
+    pub(super) exactly_once: Gauge,
+    pub(super) possible_duplicates: Counter,
     pub(super) quarantined: Counter,
     /// By kind, then by verdict.
     pub(super) requests: Vec<Vec<Counter>>,
     pub(super) durations: Vec<Histogram>,
+    pub(super) limit: Gauge,
+    pub(super) limiter_tokens: Gauge,
     pub(super) limiter_wait: Histogram,
     pub(super) breaker: Gauge,
 }
@@ -70,6 +83,7 @@ impl Handles {
             ambiguous_commits: series(catalog::AMBIGUOUS_COMMITS, "resolved", Resolved::ALL.iter().map(|l| l.label())),
             redis: needs.redis.then(Streams::new),
             money: needs.money.then(Paying::new),
+            webhook: needs.webhook.then(Telling::new),
         }
     }
 }
@@ -79,8 +93,20 @@ impl Streams {
         Self {
             rebuilt: series(catalog::REBUILT, "reason", RebuildReason::ALL.iter().map(|l| l.label())),
             groups_recreated: counter!(catalog::GROUPS_RECREATED),
+            dead_letters_dropped: counter!(catalog::DEAD_LETTERS_DROPPED),
             collector_duration: histogram!(catalog::COLLECTOR_DURATION),
             collector_errors: counter!(catalog::COLLECTOR_ERRORS),
+        }
+    }
+}
+
+impl Telling {
+    fn new() -> Self {
+        Self {
+            attempts: series(catalog::WEBHOOK_ATTEMPTS, "result", Told::ALL.iter().map(|l| l.label())),
+            duration: histogram!(catalog::WEBHOOK_DURATION),
+            given_up: gauge!(catalog::WEBHOOK_GIVEN_UP),
+            waiting: gauge!(catalog::WEBHOOK_WAITING),
         }
     }
 }
@@ -96,12 +122,15 @@ impl Paying {
             attempts: series(catalog::ATTEMPTS, "result", AttemptResult::ALL.iter().map(|l| l.label())),
             retries: series(catalog::RETRIES, "reason", RetryReason::ALL.iter().map(|l| l.label())),
             dead_letters: series(catalog::DEAD_LETTERS, "reason", DeadReason::ALL.iter().map(|l| l.label())),
-            dead_letters_dropped: counter!(catalog::DEAD_LETTERS_DROPPED),
             duplicates_blocked: counter!(catalog::DUPLICATES_BLOCKED),
             late_writes: counter!(catalog::LATE_WRITES),
+            exactly_once: gauge!(catalog::EXACTLY_ONCE),
+            possible_duplicates: counter!(catalog::POSSIBLE_DUPLICATES),
             quarantined: counter!(catalog::QUARANTINED),
             requests: REQUESTS.into_iter().map(|kind| of_kind(request(kind))).collect(),
             durations: REQUESTS.into_iter().map(duration).collect(),
+            limit: gauge!(catalog::LIMIT),
+            limiter_tokens: gauge!(catalog::LIMITER_TOKENS),
             limiter_wait: histogram!(catalog::LIMITER_WAIT),
             breaker: gauge!(catalog::BREAKER_STATE),
         }

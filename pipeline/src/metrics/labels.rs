@@ -38,6 +38,8 @@ labels! {
         Held = "held",
         /// Its entry was of no use, and deleted.
         Discarded = "discarded",
+        /// Loader: it is stored.
+        Loaded = "loaded",
         /// Summarizer: a summary was written.
         Flushed = "flushed",
         /// Summarizer: a promotion was proved complete.
@@ -130,6 +132,16 @@ labels! {
         HalfOpen = "half_open",
         /// None passes.
         Open = "open",
+    }
+
+    /// What came of an attempt to send a message.
+    Told {
+        /// 2xx.
+        Delivered = "delivered",
+        /// Another answer.
+        Refused = "refused",
+        /// None.
+        NoAnswer = "no_answer",
     }
 
     /// Where a target of a promotion stands.

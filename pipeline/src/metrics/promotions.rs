@@ -22,13 +22,15 @@ pub struct PromotionFigures {
     pub promotion: PromotionId,
     /// Targets and money of each state.
     pub states: Vec<(ItemState, u64, Amount)>,
+    /// Money in all, as it was sealed.
+    pub planned: Amount,
     /// Partition, and its entries that are published and not settled.
     pub backlog: Vec<(u32, u64)>,
     /// When the oldest entry that nobody has taken was published, in milliseconds since the Unix epoch.
     pub oldest_undelivered_ms: Option<i64>,
     /// The same of the oldest entry that somebody holds.
     pub oldest_pending_ms: Option<i64>,
-    /// When the oldest payout with an unknown outcome was first sent.
+    /// When the payout whose outcome has been unknown for longest was last touched.
     pub oldest_unknown_ms: Option<i64>,
     /// Entries that wait for a retry.
     pub parked: u64,
@@ -38,8 +40,10 @@ pub struct PromotionFigures {
     pub rate: f64,
     /// When it ends at this rate, in milliseconds since the Unix epoch.
     pub estimated_end_ms: Option<i64>,
-    /// By how many items the counters in Redis differ from MySQL.
+    /// By how many entries published less settled differs from what is on the streams.
     pub drift: u64,
+    /// By how many results the counters in Redis exceed what MySQL proved; nothing before it was asked.
+    pub excess: Option<u64>,
 }
 
 /// Replaces the figures of all promotions: who is not among these is not shown any more.
@@ -62,6 +66,7 @@ fn render_figures(text: &mut String, figures: &[PromotionFigures]) {
     family(text, catalog::PROMOTION_AMOUNT, figures, |f, line| {
         f.states.iter().for_each(|(state, _, amount)| line(Some(("state", state.label())), amount));
     });
+    family(text, catalog::PROMOTION_PLANNED, figures, |f, line| line(None, &f.planned));
     family(text, catalog::PROMOTION_BACKLOG, figures, |f, line| {
         f.backlog.iter().for_each(|(partition, items)| line(Some(("partition", &partition.to_string())), items));
     });
@@ -73,6 +78,11 @@ fn render_figures(text: &mut String, figures: &[PromotionFigures]) {
     family(text, catalog::PROMOTION_RATE, figures, |f, line| line(None, &f.rate));
     time(text, catalog::PROMOTION_ESTIMATED_END, figures, |f| f.estimated_end_ms);
     family(text, catalog::PROMOTION_DRIFT, figures, |f, line| line(None, &f.drift));
+    family(text, catalog::PROMOTION_EXCESS, figures, |f, line| {
+        if let Some(excess) = &f.excess {
+            line(None, excess);
+        }
+    });
 }
 
 type Line<'a> = &'a mut dyn FnMut(Option<(&str, &str)>, &dyn Display);
@@ -109,6 +119,7 @@ mod tests {
         PromotionFigures {
             promotion: PromotionId(promotion),
             states: vec![(ItemState::Success, 2, Amount::parse("20.50").unwrap())],
+            planned: Amount::parse("99.50").unwrap(),
             backlog: vec![(0, 7), (1, 0)],
             oldest_undelivered_ms: Some(1_700_000_000_005),
             oldest_pending_ms: None,
@@ -118,6 +129,7 @@ mod tests {
             rate: 12.5,
             estimated_end_ms: None,
             drift: 0,
+            excess: Some(0),
         }
     }
 
@@ -128,6 +140,7 @@ mod tests {
         assert_eq!(text.matches("# TYPE payout_promotion_items gauge").count(), 1);
         for line in [
             "payout_promotion_items{promotion=\"3\",state=\"success\"} 2\n",
+            "payout_promotion_planned_amount{promotion=\"3\"} 99.50\n",
             "payout_promotion_backlog_items{promotion=\"4\",partition=\"0\"} 7\n",
             "payout_promotion_oldest_undelivered_timestamp_seconds{promotion=\"3\"} 1700000000.005\n",
             "payout_promotion_rate_items_per_second{promotion=\"3\"} 12.5\n",

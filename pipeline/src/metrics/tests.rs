@@ -3,7 +3,7 @@ use super::*;
 /// What a stage with everything exports before anything happened.
 fn exposition() -> String {
     let recorder = recorder().unwrap();
-    let needs = Needs { redis: true, money: true, pin: true };
+    let needs = Needs { redis: true, money: true, pin: true, webhook: true };
     metrics::with_local_recorder(&recorder, || {
         let handles = Handles::new("payer", needs);
         handles.batch.record(3.0);

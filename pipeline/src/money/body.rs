@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use crate::domain::{PayoutType, Promotion, Shape, Target};
+use crate::domain::{Amount, PayoutType, Promotion, Shape, Target};
+use crate::mutant::{self, Mutant};
 
 /// The JSON that asks `money` to pay `target`: the same bytes for the same rows, whoever asks and whenever.
 /// The amount is a plain decimal number and never was a float. A target without any amount, which is not
@@ -17,7 +18,7 @@ pub fn charge_body(kind: &PayoutType, promotion: &Promotion, target: &Target) ->
     text_or_null(&mut body, "campaignCode", Some(&promotion.campaign_code));
     field(&mut body, "amount");
     match target.amount(defaults) {
-        Some(amount) => body.extend_from_slice(amount.to_plain().as_bytes()),
+        Some(amount) => body.extend_from_slice(plain(amount).as_bytes()),
         None => body.extend_from_slice(b"null"),
     }
     if kind.shape == Shape::Voucher {
@@ -32,6 +33,15 @@ pub fn charge_body(kind: &PayoutType, promotion: &Promotion, target: &Target) ->
     }
     body.push(b'}');
     body.into()
+}
+
+fn plain(amount: Amount) -> String {
+    let exact = amount.to_plain();
+    if mutant::is(Mutant::AmountIsAFloat) {
+        exact.parse::<f32>().map_or(exact, |float| float.to_string())
+    } else {
+        exact
+    }
 }
 
 fn field(body: &mut Vec<u8>, name: &str) {

@@ -3,6 +3,11 @@
 //! The rule behind every line: what is not listed is `Unknown`. Reading an unknown outcome as "not executed"
 //! is harmless while the key is remembered; reading it as "refused" loses the proof that FAILED needs, so a
 //! refusal takes a readable answer with a listed code. An answer that contradicts itself proves nothing.
+//!
+//! What one might look for and not find: HTTP/2, whose refused streams prove something, is never spoken; a compressed
+//! body is never asked for, and is unreadable; an echo of key and amount is not in the contract (`promoctl audit`
+//! compares the ledger instead); 451 says that a person must look and not whether anything was executed: it is unknown,
+//! and waits for one when its attempts are used up.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -17,6 +22,7 @@ use super::{ConnectProblem, Exchange, MoneyConfigError};
 use crate::domain::decide::Request;
 use crate::domain::outcome::{Answer, Verdict};
 use crate::keys::IdempotencyKey;
+use crate::mutant;
 
 /// With 503 and the value `false`: the request was turned away before it was executed.
 const PAYOUT_EXECUTED: HeaderName = HeaderName::from_static("payout-executed");
@@ -85,7 +91,7 @@ impl Contract {
                 answer
             }
         };
-        printable(answer, key)
+        printable(mutant::misread(request, answer), key)
     }
 
     fn complete(&self, request: Request, status: StatusCode, headers: &HeaderMap, content: Content) -> Answer {

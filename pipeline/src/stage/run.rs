@@ -57,13 +57,7 @@ where
     let signals = Signals::listen()?;
     let (trigger, shutdown) = shutdown::channel();
     let health = Health::new(config.live_within, shutdown.clone());
-    metrics::start(stage.name, stage.needs, config.metrics_upkeep).context("start metrics")?;
-    let addr = &config.metrics_addr;
-    let (listener, real) = health::bind(addr).await.with_context(|| {
-        format!("listen at {addr} (metrics.addr, PAYOUT_METRICS_ADDR): choose an address that is free, or port 0")
-    })?;
-    tracing::info!(stage = stage.name, metrics_addr = %real, version = env!("CARGO_PKG_VERSION"), "listening");
-    tokio::spawn(health::serve(listener, health.clone()));
+    expose(stage, &config, &health).await?;
     // A task of its own: a stage that is busy does not keep the second signal waiting.
     tokio::spawn(signals.obey(stage.name, trigger, config.shutdown_grace));
 
@@ -86,6 +80,18 @@ where
             Ok(ExitCode::from(EXIT_FAILED))
         }
     }
+}
+
+/// Starts metrics, and shows them and the process's health until it ends.
+pub(super) async fn expose(stage: Stage, config: &Config, health: &Health) -> anyhow::Result<()> {
+    metrics::start(stage.name, stage.needs, config.metrics_upkeep).context("start metrics")?;
+    let addr = &config.metrics_addr;
+    let (listener, real) = health::bind(addr).await.with_context(|| {
+        format!("listen at {addr} (metrics.addr, PAYOUT_METRICS_ADDR): choose an address that is free, or port 0")
+    })?;
+    tracing::info!(stage = stage.name, metrics_addr = %real, version = env!("CARGO_PKG_VERSION"), "listening");
+    tokio::spawn(health::serve(listener, health.clone()));
+    Ok(())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -7,12 +7,15 @@
 mod change;
 mod discard;
 mod evidence;
+mod export;
 mod filter;
 mod history;
 mod issues;
 mod listed;
 mod listing;
+mod notifications;
 mod overview;
+mod requeue;
 mod reschedule;
 mod resolve;
 mod server;
@@ -23,12 +26,17 @@ use sqlx::MySqlConnection;
 
 pub use change::{Changed, Refusal, resumes_to};
 pub use evidence::{Evidence, Extent, Stray};
+pub use export::{Export, ExportResult, ExportRow, ExportVoucher, Selection};
 pub use filter::TargetFilter;
 pub use history::{LoadedFrom, RecordedAct, ResultHistory, TargetHistory};
 pub use issues::{IssueGroup, Waiting};
 pub use listed::Listed;
 pub use listing::{Standing, Stretch, TargetLine};
+pub use notifications::Notification;
 pub use overview::Overview;
+pub use requeue::{
+    Became, Moved, Open, PlanGroup, PlanStatus, Planned, PlannedNow, RequeueSlice, RetryPlan, SliceRefused, Wanted,
+};
 pub use reschedule::{Reservation, may_be_rescheduled};
 pub use resolve::{Resolution, Unresolved};
 pub use server::ServerSettings;

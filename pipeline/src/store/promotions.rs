@@ -12,7 +12,7 @@ use super::error::repeated;
 use super::sql::{maybe_text, text};
 use super::{Store, StoreError};
 use crate::domain::promotion::{Defaults, is_campaign_code};
-use crate::domain::{Amount, Counts, Promotion, PromotionId, PromotionStatus, SummaryId};
+use crate::domain::{Amount, Counts, Event, Promotion, PromotionId, PromotionStatus, SummaryId};
 
 /// Which promotions a stage asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -215,6 +215,7 @@ impl Store {
         .bind(now)
         .execute(&mut *transaction)
         .await?;
+        self.notify(&mut transaction, id, Event::Failed, None).await?;
         transaction.commit().await?;
         tracing::error!(promotion = %id, memo, "promotion FAILED; resume it when the cause is mended");
         Ok(true)

@@ -1,9 +1,8 @@
-//! Intent and outcome: the two writes that every payout rests on.
+//! The outcome, and how results stand.
 
 use std::sync::atomic::Ordering;
 
 use chrono::NaiveDateTime;
-use rust_decimal::Decimal;
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySqlPool, Row};
 
@@ -14,27 +13,8 @@ use super::{Store, StoreError};
 use crate::domain::decide::Write;
 use crate::domain::outcome::{Effect, Receipt};
 use crate::domain::result::AttemptToken;
-use crate::domain::{
-    Amount, CustomerUid, PayoutType, ProcessStatus, PromotionId, ResultRow, Shape, Target, TargetId, Waits,
-};
-
-/// Who records the intent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Claim {
-    /// A payer, for entries delivered for the first time: new rows become its own.
-    First,
-    /// The retrier, for entries it has taken: RETRYING rows become its own too, one attempt more.
-    Again,
-}
-
-/// A target and its result, read together after the intent.
-#[derive(Clone, Debug)]
-pub struct Payout {
-    /// To whom.
-    pub target: Target,
-    /// Where it stands.
-    pub row: ResultRow,
-}
+use crate::domain::{PayoutType, ProcessStatus, PromotionId, ResultRow, Shape, TargetId, Waits};
+use crate::mutant::{self, Mutant};
 
 /// An outcome of one target, ready to be written.
 #[derive(Clone, Debug)]
@@ -57,45 +37,6 @@ pub struct Outcome {
 }
 
 impl Store {
-    /// Commits the intent to pay these targets and reads them back with their results. Targets that do not
-    /// exist, or belong to another promotion, are absent from the answer. Repeating it under the same token
-    /// changes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the intent may or may not be committed then.
-    pub async fn begin(
-        &self,
-        kind: &PayoutType,
-        promotion: PromotionId,
-        targets: &[TargetId],
-        token: AttemptToken,
-        claim: Claim,
-    ) -> Result<Vec<Payout>, StoreError> {
-        debug_assert!(targets.is_sorted(), "unsorted overlapping upserts deadlock by the hundred");
-        let sql = self.sql_of(kind)?;
-        let ids = json::ids(targets.iter().copied());
-        let statement = match claim {
-            Claim::First => &sql.intent,
-            Claim::Again => &sql.retry_intent,
-        };
-        let now = self.now();
-        let room = self.room.load(Ordering::Relaxed);
-        repeated(|| {
-            sqlx::query(statement)
-                .bind(token.0.cast_signed())
-                .bind(now)
-                .bind(now)
-                .bind(now)
-                .bind(room)
-                .bind(&ids)
-                .bind(promotion.0)
-                .execute(&self.pool)
-        })
-        .await?;
-        let rows = sqlx::query(&sql.read).bind(&ids).bind(promotion.0).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| payout(row, kind.shape)).collect()
-    }
-
     /// Writes outcomes, guarded, and tells how each row stands afterwards: as the statement proves, or read
     /// back where it does not. Repeating it is harmless: a final row is not changed again.
     ///
@@ -125,6 +66,8 @@ impl Store {
             }
         }
         if !unproved.is_empty() {
+            // Each statement is repeated whole by whoever repeats this: neither changes a final row.
+            crate::crash::point("charging.paid_recorded");
             self.record_any(&sql, promotion, &unproved).await?;
             rows.extend(read_results(&self.pool, &sql, unproved.iter().map(|outcome| outcome.target)).await?);
         }
@@ -141,21 +84,6 @@ impl Store {
         targets: &[TargetId],
     ) -> Result<Vec<(TargetId, ResultRow)>, StoreError> {
         read_results(&self.pool, &*self.sql_of(kind)?, targets.iter().copied()).await
-    }
-
-    async fn record_paid(&self, sql: &TypeSql, outcomes: &[&Outcome]) -> Result<u64, StoreError> {
-        let mut rows = Rows::new();
-        for outcome in outcomes {
-            let row = &outcome.row;
-            rows.row(outcome.target.0).number(outcome.token.0).number(row.generation).number(row.retry_count);
-            rows.text(outcome.receipt.as_ref().map(|receipt| receipt.money_key.as_str()));
-            self.voucher_fields(&mut rows, sql, outcome);
-            rows.end();
-        }
-        let json = rows.finish();
-        let now = self.now();
-        let done = repeated(|| sqlx::query(&sql.paid).bind(&json).bind(now).execute(&self.pool)).await?;
-        Ok(done.rows_affected())
     }
 
     async fn record_any(&self, sql: &TypeSql, promotion: PromotionId, outcomes: &[&Outcome]) -> Result<(), StoreError> {
@@ -183,7 +111,7 @@ impl Store {
         Ok(())
     }
 
-    fn voucher_fields(&self, rows: &mut Rows, sql: &TypeSql, outcome: &Outcome) {
+    pub(super) fn voucher_fields(&self, rows: &mut Rows, sql: &TypeSql, outcome: &Outcome) {
         match sql.kind.shape {
             Shape::Point => {}
             Shape::Voucher => {
@@ -218,13 +146,14 @@ fn is_plain_payment(outcome: &Outcome) -> bool {
     outcome.write.effect == Effect::Paid && !outcome.write.another_attempt && outcome.row.token == outcome.token
 }
 
-/// What `paid.sql` proves where it matched.
+/// What `paid.sql` and `paid_range.sql` prove where they matched.
 fn paid_row(outcome: &Outcome) -> ResultRow {
     ResultRow { status: ProcessStatus::Success, ..outcome.row }
 }
 
 fn effect_code(effect: Effect) -> &'static str {
     match effect {
+        Effect::Unknown(Some(Waits::UnknownOutcome)) if mutant::is(Mutant::ExhaustedMeansFailed) => "FAILED",
         Effect::Paid => "PAID",
         Effect::Failed => "FAILED",
         Effect::NotExecuted => "NOT_EXECUTED",
@@ -251,29 +180,7 @@ async fn read_results(
     rows.iter().map(|row| Ok((TargetId(row.try_get(0)?), result_row(row, 1)?))).collect()
 }
 
-fn payout(row: &MySqlRow, shape: Shape) -> Result<Payout, StoreError> {
-    let mut target = Target {
-        id: TargetId(row.try_get(0)?),
-        customer: CustomerUid(row.try_get(1)?),
-        amount: row.try_get::<Option<Decimal>, _>(2)?.map(Amount::from_row),
-        reason: maybe_text(row, 3)?,
-        expired_at: maybe_text(row, 4)?,
-        merchant_code: maybe_text(row, 5)?,
-        voucher_number: None,
-        is_withdrawal: false,
-    };
-    let first_of_result = match shape {
-        Shape::Point => 6,
-        Shape::Voucher => {
-            target.voucher_number = maybe_text(row, 6)?;
-            target.is_withdrawal = row.try_get(7)?;
-            8
-        }
-    };
-    Ok(Payout { target, row: result_row(row, first_of_result)? })
-}
-
-fn result_row(row: &MySqlRow, at: usize) -> Result<ResultRow, StoreError> {
+pub(super) fn result_row(row: &MySqlRow, at: usize) -> Result<ResultRow, StoreError> {
     let status = text(row, at)?;
     let waits = maybe_text(row, at + 6)?;
     let unknown = |what: &str| StoreError::Data(format!("a result row holds a {what} that this product does not know"));

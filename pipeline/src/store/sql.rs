@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
 use crate::domain::{PayoutType, Shape};
+use crate::mutant;
 
 /// A text column. Unchecked, because sqlx takes columns of a binary collation for VARBINARY; what is not UTF-8
 /// is still refused.
@@ -21,11 +22,15 @@ pub(super) fn maybe_text(row: &MySqlRow, at: usize) -> Result<Option<String>, sq
 /// Everything that is run against the tables of one type.
 pub(super) struct TypeSql {
     pub(super) kind: Arc<PayoutType>,
+    pub(super) read_targets: String,
+    pub(super) read_target_range: String,
+    pub(super) first_intent: String,
     pub(super) intent: String,
     pub(super) retry_intent: String,
     pub(super) read: String,
     pub(super) read_results: String,
     pub(super) paid: String,
+    pub(super) paid_range: String,
     pub(super) outcome: String,
     pub(super) page: String,
     pub(super) mark_published: String,
@@ -60,7 +65,7 @@ const POINT: Fragments = Fragments {
 };
 
 const VOUCHER: Fragments = Fragments {
-    target_columns: "t.voucher_number, t.is_withdrawal,",
+    target_columns: ", voucher_number, is_withdrawal",
     page_columns: ", voucher_number",
     paid_json: ", code VARCHAR(50) PATH '$[5]', pin VARCHAR(256) PATH '$[6]', expiry VARCHAR(19) PATH '$[7]'",
     paid_set: "r.voucher_code = v.code, r.voucher_pin = UNHEX(v.pin), r.voucher_expiry_at = CAST(v.expiry AS DATETIME),",
@@ -81,11 +86,15 @@ impl TypeSql {
     pub(super) fn new(kind: PayoutType) -> Self {
         let fill = |text: &str| fill(text, &kind);
         Self {
+            read_targets: fill(include_str!("sql/read_targets.sql")),
+            read_target_range: fill(include_str!("sql/read_target_range.sql")),
+            first_intent: fill(include_str!("sql/first_intent.sql")),
             intent: fill(include_str!("sql/intent.sql")),
             retry_intent: fill(include_str!("sql/retry_intent.sql")),
             read: fill(include_str!("sql/read.sql")),
             read_results: fill(include_str!("sql/read_results.sql")),
             paid: fill(include_str!("sql/paid.sql")),
+            paid_range: fill(include_str!("sql/paid_range.sql")),
             outcome: fill(include_str!("sql/outcome.sql")),
             page: fill(include_str!("sql/page.sql")),
             mark_published: fill(include_str!("sql/mark_published.sql")),
@@ -106,7 +115,8 @@ pub(super) fn fill(text: &str, kind: &PayoutType) -> String {
         Shape::Point => &POINT,
         Shape::Voucher => &VOUCHER,
     };
-    let text: String = text.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
+    let text: String =
+        mutant::edited(text).lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
     text.replace("{voucher_target_columns}", shape.target_columns)
         .replace("{voucher_page_columns}", shape.page_columns)
         .replace("{voucher_paid_json}", shape.paid_json)
@@ -115,8 +125,8 @@ pub(super) fn fill(text: &str, kind: &PayoutType) -> String {
         .replace("{voucher_values}", shape.values)
         .replace("{voucher_outcome_json}", shape.outcome_json)
         .replace("{voucher_updates}", shape.updates)
-        .replace("{guard}", GUARD)
-        .replace("{unproved}", UNPROVED)
+        .replace("{guard}", &mutant::edited(GUARD))
+        .replace("{unproved}", &mutant::edited(UNPROVED))
         .replace("{targets}", &kind.targets)
         .replace("{results}", &kind.results)
         .replace("{key}", &kind.key)

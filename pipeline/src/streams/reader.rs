@@ -21,6 +21,17 @@ pub struct Delivery {
     pub body: Option<Vec<u8>>,
 }
 
+impl Delivery {
+    /// The deliveries in the reply to a read of `partitions`, as the bytes that Redis sends.
+    ///
+    /// # Errors
+    /// [`StreamsError`] for anything that no such reply is.
+    pub fn of_reply(reply: &[u8], partitions: &[Partition]) -> Result<Vec<Self>, StreamsError> {
+        let streams: Vec<String> = partitions.iter().map(|partition| keys::targets(*partition)).collect();
+        deliveries(redis::parse_redis_value(reply)?, partitions, &streams)
+    }
+}
+
 /// Beyond the time that a read may block: a woken server that is slow to answer is not given up at once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(9);
 

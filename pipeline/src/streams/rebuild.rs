@@ -24,8 +24,7 @@ impl Streams {
     /// new and park them again with their row's retry count. Without `completed_at` the partition's stays.
     ///
     /// # Errors
-    /// Any. Refused before the first write under memory pressure. Repeating gives [`Rebuilt::Moved`], or, without
-    /// records, writes the same again.
+    /// Any. Refused before the first write under memory pressure. Repeating gives [`Rebuilt::Moved`].
     pub async fn rebuild(
         &self,
         partition: Partition,

@@ -1,22 +1,24 @@
 //! The scripts, and calls of them.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use redis::{Arg, Cmd, RedisWrite};
 
 use crate::domain::EntryId;
+use crate::mutant;
 
 /// A script and the hash under which Redis remembers it.
 pub(super) struct Script {
-    source: &'static str,
+    source: LazyLock<Cow<'static, str>>,
     hash: LazyLock<String>,
 }
 
 macro_rules! scripts {
     ($($name:ident = $file:literal;)*) => {
         $(pub(super) static $name: Script = Script {
-            source: include_str!(concat!("lua/", $file)),
-            hash: LazyLock::new(|| redis::Script::new(include_str!(concat!("lua/", $file))).get_hash().to_owned()),
+            source: LazyLock::new(|| mutant::edited(include_str!(concat!("lua/", $file)))),
+            hash: LazyLock::new(|| redis::Script::new(&$name.source).get_hash().to_owned()),
         };)*
     };
 }
@@ -77,7 +79,7 @@ impl Script {
     /// The server remembers it from then on.
     pub(super) fn with_source(&self, call: &Cmd) -> Cmd {
         let mut command = Cmd::new();
-        command.arg("EVAL").arg(self.source);
+        command.arg("EVAL").arg(self.source.as_ref());
         for argument in call.args_iter().skip(2) {
             if let Arg::Simple(bytes) = argument {
                 command.write_arg(bytes);

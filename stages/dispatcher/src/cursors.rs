@@ -1,6 +1,7 @@
 //! How far each partition is: pure, so that the rules of moving can be tested without a server.
 
 use pipeline::domain::TargetId;
+use pipeline::mutant::{self, Mutant};
 use pipeline::store::{Bounds, PageRow};
 use pipeline::streams::Published;
 
@@ -84,7 +85,7 @@ impl Cursors {
             // Forward: another dispatcher is further. Backward: the stream lost its end, or all of itself, and
             // writing on at the old position would skip targets for ever.
             Published::Last { first, .. } => {
-                *cursor = Cursor { last: first, position: position(first, bounds), full: false };
+                cursor.follow(first, bounds);
                 true
             }
             Published::Full { .. } => {
@@ -98,7 +99,7 @@ impl Cursors {
     pub fn seen(&mut self, number: usize, last: u64) -> bool {
         let moved = self.partitions[number].last != last;
         if moved {
-            self.partitions[number] = Cursor { last, position: position(last, self.bounds), full: false };
+            self.partitions[number].follow(last, self.bounds);
         }
         moved
     }
@@ -111,6 +112,15 @@ impl Cursors {
     /// Partitions that take no more at present.
     pub fn full(&self) -> impl Iterator<Item = usize> {
         self.partitions.iter().enumerate().filter(|(_, cursor)| cursor.full).map(|(number, _)| number)
+    }
+}
+
+impl Cursor {
+    /// Goes to where the stream really stands.
+    fn follow(&mut self, last: u64, bounds: Bounds) {
+        let position =
+            if mutant::is(Mutant::DispatcherKeepsItsPosition) { self.position } else { position(last, bounds) };
+        *self = Self { last, position, full: false };
     }
 }
 

@@ -20,7 +20,8 @@ use pipeline::store::{PollScope, Store};
 use pipeline::streams::Streams;
 use tokio::task::JoinHandle;
 
-const STAGE: Stage = Stage { name: "dispatcher", needs: Needs { redis: true, money: false, pin: false } };
+const STAGE: Stage =
+    Stage { name: "dispatcher", needs: Needs { redis: true, money: false, pin: false, webhook: false } };
 
 /// Pause after an error.
 const AWAY: Duration = Duration::from_secs(1);

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use pipeline::crash;
 use pipeline::domain::{Partition, Promotion, PromotionStatus, TargetId};
 use pipeline::metrics::{self, Completed, ErrorClass};
+use pipeline::mutant::{self, Mutant};
 use pipeline::record::Record;
 use pipeline::stage::Context;
 use pipeline::store::{Bounds, PageRow, Store};
@@ -162,6 +163,11 @@ impl<'a> Publisher<'a> {
             if to < self.bounds.last && ahead.as_ref().is_none_or(|(from, _)| *from != to) {
                 ahead = Some((to, self.read(to)));
             }
+            if mutant::is(Mutant::MarkBeforePublish) {
+                let from = TargetId(after.0 + 1);
+                self.store.mark(&self.promotion.kind, self.promotion.id, from, to, &[]).await?;
+                crash::point("dispatcher.marked");
+            }
             self.publish(&page, to).await?;
             crash::point("dispatcher.published");
             self.mark(&page).await;
@@ -188,7 +194,7 @@ impl<'a> Publisher<'a> {
         if self.store.status(self.promotion.id).await? != Some(PromotionStatus::InProgress) {
             return Ok(false);
         }
-        if self.cursors.is_done() {
+        if self.cursors.is_done() && !mutant::is(Mutant::DispatcherLooksAway) {
             for (number, position) in self.streams.positions(&self.partitions).await?.into_iter().enumerate() {
                 let group = position.is_some_and(|position| position.group);
                 let last = position.map_or(0, |position| position.last.first);

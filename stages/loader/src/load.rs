@@ -5,10 +5,12 @@
 //! the file, or the second at the same time, or whether the database lost an answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use pipeline::domain::PromotionId;
+use pipeline::health::Health;
+use pipeline::metrics::{self, Completed, ErrorClass};
 use pipeline::store::{Created, Load, LoadBatch, LoadFile, LoadProgress, NewLoad, Sealed, Store, StoreError, Stored};
 use tokio::sync::mpsc;
 
@@ -38,6 +40,8 @@ pub struct Loading<'a> {
     pub survey: Arc<Survey>,
     /// The file as the load remembers it.
     pub file: LoadFile,
+    /// Told that it goes on.
+    pub health: Health,
 }
 
 /// How a load ended well.
@@ -123,7 +127,7 @@ impl Loading<'_> {
         begin: LoadProgress,
         mut batches: mpsc::Receiver<LoadBatch>,
     ) -> Result<Option<LoadProgress>, Ending> {
-        let progress = Progress::begin("loading", self.survey.whole.byte_offset);
+        let progress = Progress::begin("loading", self.survey.whole.byte_offset, &self.health);
         progress.reach(begin.byte_offset);
         while let Some(batch) = batches.recv().await {
             match self.store_batch(promotion, &batch).await? {
@@ -136,10 +140,16 @@ impl Loading<'_> {
 
     /// Stores one batch, however often that takes. Repeating it is harmless: the load's row says whether it stands.
     async fn store_batch(&self, promotion: PromotionId, batch: &LoadBatch) -> Result<Step, Ending> {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, began) = (FIRST_PAUSE, Instant::now());
+        let rows = usize::try_from(batch.end().loaded - batch.begin().loaded).unwrap_or(usize::MAX);
+        metrics::received(rows);
         loop {
             match self.store.store_batch(&self.plan.kind, promotion, batch).await {
-                Ok(Stored::Yes) => return Ok(Step::Stands),
+                Ok(Stored::Yes) => {
+                    metrics::completed(Completed::Loaded, rows);
+                    metrics::batch_took(began.elapsed());
+                    return Ok(Step::Stands);
+                }
                 Ok(Stored::MovedOn) => {}
                 Err(error) if error.is_unavailable() => wait(&error, &mut pause).await,
                 Err(error) => return Err(error.into()),
@@ -194,6 +204,7 @@ where
 }
 
 async fn wait(error: &StoreError, pause: &mut Duration) {
+    metrics::error(ErrorClass::Mysql);
     tracing::warn!(%error, pause_ms = pause.as_millis(), "waiting for the database");
     tokio::time::sleep(*pause).await;
     *pause = (*pause * 2).min(LONGEST_PAUSE);

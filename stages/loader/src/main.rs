@@ -1,40 +1,23 @@
-//! The loader: a CSV file becomes a promotion that is READY.
-//!
-//! Two passes. The first reads the whole file and writes nothing ([`survey`]); whoever started the loader is shown
-//! what it found and asked. The second stores the targets while the promotion is LOADING ([`batches`], [`load`]) and
-//! seals it. A refused file leaves no promotion behind, and a killed load goes on where it stopped.
-
-mod arguments;
-mod batches;
-mod csv;
-mod ending;
-mod load;
-mod plan;
-mod progress;
-mod refusal;
-mod rejected;
-mod report;
-mod run;
-mod seen;
-mod survey;
+//! The loader as a program: configuration, command line, exit code. What it does is told in `lib.rs`.
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use loader::arguments::Arguments;
+use loader::ending::Ending;
+use loader::run;
 use pipeline::config::{Config, Needs, process_environment};
-use pipeline::stage;
-
-use arguments::Arguments;
-use ending::Ending;
+use pipeline::stage::{self, Stage};
 
 /// Exit code: refused or misused, as the command line parser has it.
 const EXIT_REFUSED: u8 = 2;
 
+const STAGE: Stage = Stage { name: "loader", needs: Needs { redis: false, money: false, pin: false, webhook: false } };
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let needs = Needs { redis: false, money: false, pin: false };
-    let config = match stage::configure("loader", needs, arguments.config.as_deref(), &process_environment()) {
+    let config = match stage::configure(STAGE.name, STAGE.needs, arguments.config.as_deref(), &process_environment()) {
         Ok(config) => config,
         Err(code) => return code,
     };
@@ -46,7 +29,7 @@ fn main() -> ExitCode {
         print!("{}", config.dump());
         return ExitCode::SUCCESS;
     }
-    stage::start_logging("loader", &config);
+    stage::start_logging(STAGE.name, &config);
     match start(&arguments, &config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Ending::Refused(refusal)) => {
@@ -61,6 +44,14 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments, config: &Config) -> Result<(), Ending> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(run::run(arguments, config))
+    // The second thread answers probes while this one reads the file.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    runtime.block_on(async {
+        let health = stage::expose(STAGE, config).await;
+        run::run(arguments, config, &health).await
+    })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use pipeline::config::Config;
+use pipeline::health::{self, Health};
 use pipeline::startup;
 use pipeline::store::{LoadProgress, Store};
 
@@ -22,26 +23,34 @@ use crate::survey::Survey;
 ///
 /// # Errors
 /// [`Ending`].
-pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Ending> {
+pub async fn run(arguments: &Arguments, config: &Config, health: &Health) -> Result<(), Ending> {
     let store = startup::store(config)?;
-    let ended = load(arguments, config, &store).await;
+    let ended = load(arguments, config, &store, health).await;
     store.close().await;
     let report = ended?;
     Ok(report.print(arguments.output)?)
 }
 
-async fn load(arguments: &Arguments, config: &Config, store: &Store) -> Result<Report, Ending> {
+async fn load(arguments: &Arguments, config: &Config, store: &Store, health: &Health) -> Result<Report, Ending> {
     let path = arguments.file.as_deref().ok_or_else(|| Refusal::Misused("a file is required".to_owned()))?;
     let source = Arc::new(Source::open(path)?);
     patiently(|| store.check_schema()).await?;
     patiently(|| store.refresh_types()).await?;
+    health.dependency(health::MYSQL, true);
     let plan = Arc::new(Plan::new(arguments, store, config.time_zone)?);
 
-    let survey = Survey::of(&source, plan.terms(), &Progress::begin("checking", source.bytes()))?;
+    let survey = Survey::of(&source, plan.terms(), &Progress::begin("checking", source.bytes(), health))?;
     check(arguments, &survey)?;
     let file = plan.load_file(&survey);
     let survey = Arc::new(survey);
-    let loading = Loading { store, plan: plan.clone(), source: source.clone(), survey: survey.clone(), file };
+    let loading = Loading {
+        store,
+        plan: plan.clone(),
+        source: source.clone(),
+        survey: survey.clone(),
+        file,
+        health: health.clone(),
+    };
     let existing = loading.existing().await?;
     let mut report = Report {
         promotion_id: existing.as_ref().map(|load| load.promotion.0),

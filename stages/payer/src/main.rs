@@ -11,7 +11,7 @@ use pipeline::config::Needs;
 use pipeline::stage::{self, Context, Stage};
 use pipeline::startup::Paying;
 
-const STAGE: Stage = Stage { name: "payer", needs: Needs { redis: true, money: true, pin: true } };
+const STAGE: Stage = Stage { name: "payer", needs: Needs { redis: true, money: true, pin: true, webhook: false } };
 
 fn main() -> ExitCode {
     stage::main(STAGE, run)

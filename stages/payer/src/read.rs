@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pipeline::charging::{Active, Charging, Delivered, Room};
 use pipeline::domain::{EntryId, Partition};
 use pipeline::metrics::{self, ErrorClass};
+use pipeline::mutant::{self, Mutant};
 use pipeline::stage::Context;
 use pipeline::store::Claim;
 use pipeline::streams::{Delivery, ReadError, Reader, Streams};
@@ -31,7 +32,7 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
             active.changed(NOTHING.min(config.payer.poll * 2)).await;
             continue;
         }
-        if !reader.is_connected() {
+        if !reader.is_connected() && !mutant::is(Mutant::NoDrain) {
             drain(context, charging, &mut reader, &partitions).await;
         }
         let room = tokio::select! {

@@ -10,6 +10,7 @@ use pipeline::domain::retry::Backoff;
 use pipeline::domain::{EntryId, Partition, Promotion, TargetId};
 use pipeline::keys;
 use pipeline::metrics::{self, ErrorClass, RetryReason};
+use pipeline::mutant::{self, Mutant};
 use pipeline::stage::Context;
 use pipeline::store::Claim;
 use pipeline::streams::{PendingEntry, Streams, StreamsError};
@@ -89,6 +90,7 @@ fn patience(config: &Config, consumer: &str, entry: &PendingEntry) -> Duration {
         // Parking set the delivery count to the row's retry count.
         keys::RETRY => backoff.delay(target, u32::try_from(entry.deliveries).unwrap_or(u32::MAX)),
         keys::HELD => config.retry.backoff_cap,
+        _ if mutant::is(Mutant::NoVisibilityMargin) => Duration::ZERO,
         _ => config.retry.visibility_timeout,
     }
 }

@@ -13,7 +13,7 @@ use pipeline::config::Needs;
 use pipeline::stage::{self, Context, Stage};
 use pipeline::startup::Paying;
 
-const STAGE: Stage = Stage { name: "retrier", needs: Needs { redis: true, money: true, pin: true } };
+const STAGE: Stage = Stage { name: "retrier", needs: Needs { redis: true, money: true, pin: true, webhook: false } };
 
 /// Pause between two looks while nothing runs: what fails first is retried a second later.
 const IDLE: Duration = Duration::from_secs(1);

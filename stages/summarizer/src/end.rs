@@ -3,6 +3,7 @@
 use pipeline::crash;
 use pipeline::domain::{Partition, Promotion};
 use pipeline::metrics::{self, Completed};
+use pipeline::mutant::{self, Mutant};
 use pipeline::store::PollScope;
 
 use crate::Tools;
@@ -15,6 +16,11 @@ const LEFTOVERS: chrono::TimeDelta = chrono::TimeDelta::days(1);
 /// figures and its time to live, and the partition keys go. Each step may be repeated: a crash in between is
 /// made good by the next sweep.
 pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
+    if mutant::is(Mutant::KeysRemovedFirst) {
+        let partitions: Vec<Partition> = promotion.partitions().collect();
+        tools.streams.remove_partitions(&partitions, tools.context.config.summarizer.dead_ttl).await?;
+        crash::point("summarizer.keys_removed");
+    }
     let Some(proof) = tools.store.complete(promotion).await? else { return Ok(()) };
     crash::point("summarizer.completed");
     let counts = proof.counts();

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use pipeline::domain::{Amount, Counts, Partition, ProcessStatus, Promotion};
-use pipeline::metrics::{ItemState, PromotionFigures};
+use pipeline::metrics::{self, ItemState, PromotionFigures};
 use pipeline::store::Proof;
 use pipeline::streams::PartitionState;
 use tokio::time::Instant;
@@ -26,10 +26,10 @@ pub async fn update(
     states: &[PartitionState],
     counts: Counts,
 ) {
-    prove_rarely(tools, seen, promotion).await;
-    let rate = rate(seen, counts.settled());
-    let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    prove_rarely(tools, seen, promotion, counts).await;
     let left = promotion.total_count.saturating_sub(counts.settled());
+    let rate = rate(seen, counts.settled(), left);
+    let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let estimated_end_ms = (rate > 0.0).then(|| now_ms + (left as f64 / rate * 1000.0) as i64);
     let proof = seen.proof.as_ref().map(|(_, _, proof)| proof);
     let held: u64 = states.iter().map(|state| state.held).sum();
@@ -40,6 +40,7 @@ pub async fn update(
     seen.figures = Some(PromotionFigures {
         promotion: promotion.id,
         states: states_of(promotion, counts, pending + held, parked, proof),
+        planned: promotion.total_amount,
         backlog,
         oldest_undelivered_ms,
         oldest_pending_ms,
@@ -49,12 +50,28 @@ pub async fn update(
         rate,
         estimated_end_ms,
         drift: states.iter().map(drift).sum(),
+        excess: seen.excess,
     });
+}
+
+/// How full Redis is. What cannot be read stays as it was.
+pub async fn memory(tools: &Tools) {
+    match tools.streams.server_facts().await {
+        Ok(facts) => metrics::redis_memory(facts.used_memory, facts.maxmemory),
+        Err(error) => tracing::debug!(%error, "cannot read how full Redis is"),
+    }
 }
 
 /// Entries that the counts claim and the stream does not hold, or the other way round.
 fn drift(state: &PartitionState) -> u64 {
     state.counts.published.saturating_sub(state.counts.settled()).abs_diff(state.len())
+}
+
+/// Results that were counted and that MySQL does not know of.
+fn excess(counted: Counts, proved: Counts) -> u64 {
+    counted.success.saturating_sub(proved.success)
+        + counted.retry_success.saturating_sub(proved.retry_success)
+        + counted.fail.saturating_sub(proved.fail)
 }
 
 fn states_of(
@@ -77,9 +94,9 @@ fn states_of(
     ]
 }
 
-fn rate(seen: &mut Seen, settled: u64) -> f64 {
+fn rate(seen: &mut Seen, settled: u64, left: u64) -> f64 {
     let now = Instant::now();
-    seen.settled.push_back((now, settled));
+    seen.note(now, settled, left);
     while seen.settled.len() > 2 && seen.settled.front().is_some_and(|(at, _)| now - *at > RATE_SPAN) {
         seen.settled.pop_front();
     }
@@ -88,7 +105,9 @@ fn rate(seen: &mut Seen, settled: u64) -> f64 {
     if seconds > 0.0 { settled.saturating_sub(*before) as f64 / seconds } else { 0.0 }
 }
 
-async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion) {
+/// Asks MySQL how the targets stand, and compares it with `counts`, which were read before: whatever was counted then had
+/// been written, so MySQL cannot know of less.
+async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion, counts: Counts) {
     let due = seen.proof.as_ref().is_none_or(|(at, took, _)| at.elapsed() >= (*took * MONEY_SHARE).max(MONEY_EVERY));
     // The first look waits until there is something to see.
     let begun = seen.settled.front().is_some_and(|(at, _)| at.elapsed() >= MONEY_EVERY.min(RATE_SPAN) / 2);
@@ -97,7 +116,10 @@ async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion) {
     }
     let began = Instant::now();
     match tools.store.prove(promotion).await {
-        Ok(proof) => seen.proof = Some((Instant::now(), began.elapsed(), proof)),
+        Ok(proof) => {
+            seen.excess = Some(excess(counts, proof.counts()));
+            seen.proof = Some((Instant::now(), began.elapsed(), proof));
+        }
         Err(error) => tracing::debug!(%error, "cannot add up the money"),
     }
 }
@@ -128,4 +150,16 @@ async fn oldest(tools: &Tools, partitions: &[Partition], states: &[PartitionStat
         undelivered.unwrap_or_default().into_iter().flatten().min(),
         pending.unwrap_or_default().into_iter().flatten().min(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_and_not_proved_is_an_excess_and_what_is_not_counted_yet_is_none() {
+        let proved = Counts { published: 10, success: 5, fail: 2, retry_success: 1 };
+        assert_eq!(excess(Counts { success: 4, ..proved }, proved), 0);
+        assert_eq!(excess(Counts { success: 4, fail: 4, retry_success: 2, ..proved }, proved), 3);
+    }
 }

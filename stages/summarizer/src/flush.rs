@@ -5,10 +5,11 @@ use std::time::Duration;
 use pipeline::crash;
 use pipeline::domain::{Counts, Partition, Promotion};
 use pipeline::metrics::{self, Completed};
+use pipeline::mutant::{self, Mutant};
 use tokio::time::Instant;
 
 use crate::progress::Seen;
-use crate::{Tools, end, figures};
+use crate::{Tools, end, figures, tell};
 
 /// A proof that took so long is not asked for again for this many times that long.
 const PROOF_SHARE: u32 = 60;
@@ -30,7 +31,7 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
         // After a start of this process the summary row tells what had been reached.
         None => tools.store.summary_counts(promotion.id).await?,
     };
-    let counts = if falls(sum, before) {
+    let counts = if falls(sum, before) && !mutant::is(Mutant::PublicCountsFall) {
         // A stream that went back is being filled again: its counts are too low until everything that was settled
         // has been settled again, and public counts must not fall. MySQL knows them.
         let Some(counts) = proved(tools, seen, promotion, before).await? else { return Ok(()) };
@@ -42,6 +43,7 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     let last_completed_at = states.iter().filter_map(|state| state.last_completed_at.as_deref()).max();
     write(tools, promotion, counts, last_completed_at).await?;
     figures::update(tools, seen, promotion, &partitions, &states, counts).await;
+    tell::waiting(tools, seen, promotion).await?;
     if counts.settled() >= promotion.total_count {
         end::prove(tools, promotion).await?;
     }

@@ -3,25 +3,32 @@
 //! Every flush interval the partitions' counts are added up and written, absolute, to the public hash and the
 //! summary row ([`flush`]). When they say that everything is final, MySQL is asked to prove it ([`end`]). Every
 //! sweep interval partitions that do not move are compared with MySQL and rebuilt where they differ
-//! ([`sweep`]). All of it may be done twice, or by two replicas at once.
+//! ([`sweep`]). What happened to a promotion is told by webhook ([`tell`]). All of it may be done twice, or by two replicas at once.
 
 mod end;
 mod figures;
 mod flush;
 mod progress;
 mod sweep;
+mod tell;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use pipeline::config::Needs;
+use pipeline::health::{self, Health};
 use pipeline::metrics::{self, ErrorClass};
 use pipeline::stage::{self, Context, Stage};
 use pipeline::startup;
-use pipeline::store::{PollScope, Store};
-use pipeline::streams::Streams;
+use pipeline::store::{PollScope, Store, StoreError};
+use pipeline::streams::{Streams, StreamsError};
 use tokio::time::Instant;
 
-const STAGE: Stage = Stage { name: "summarizer", needs: Needs { redis: true, money: false, pin: false } };
+const STAGE: Stage =
+    Stage { name: "summarizer", needs: Needs { redis: true, money: false, pin: false, webhook: true } };
+
+/// How often Redis is asked how full it is: as often as Prometheus usually looks. INFO costs it a tenth of a millisecond.
+const MEMORY_EVERY: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     stage::main(STAGE, run)
@@ -39,25 +46,32 @@ async fn run(context: Context) -> anyhow::Result<()> {
     if !startup::servers(&context, &store, &streams).await? {
         return Ok(());
     }
+    let webhook = startup::webhook(&context.config)?;
+    let telling = tokio::spawn(tell::run(context.clone(), store.clone(), webhook));
     let tools = Tools { context, store, streams };
     let mut progress = progress::Progress::default();
     let config = &tools.context.config.summarizer;
-    let mut next_sweep = Instant::now();
+    let (mut next_sweep, mut next_memory) = (Instant::now(), Instant::now());
     loop {
         let began = Instant::now();
         match turn(&tools, &mut progress, began >= next_sweep).await {
             Ok(()) => metrics::collected(began.elapsed()),
             Err(error) => {
-                metrics::collection_failed();
-                metrics::error(ErrorClass::Internal);
+                tell(&tools.context.health, &error);
                 tracing::warn!(error = format!("{error:#}"), "a turn was given up; the next one does it again");
             }
         }
         if began >= next_sweep {
             next_sweep = began + config.sweep_interval;
         }
-        let pause = config.flush_interval.saturating_sub(began.elapsed());
+        if began >= next_memory {
+            next_memory = began + MEMORY_EVERY;
+            figures::memory(&tools).await;
+        }
+        let pause = progress.pause(config.flush_interval).saturating_sub(began.elapsed());
         if startup::pause(&tools.context.shutdown, &tools.context.health, pause).await {
+            // What is being sent comes to its end, within the grace.
+            telling.await?;
             return Ok(());
         }
     }
@@ -70,12 +84,12 @@ async fn turn(tools: &Tools, progress: &mut progress::Progress, sweep: bool) -> 
     for promotion in &running {
         // One promotion that cannot be read must not keep the others from being summed up.
         if let Err(error) = flush::promotion(tools, progress.of(promotion.id), promotion).await {
-            metrics::error(ErrorClass::Redis);
+            tell(&tools.context.health, &error);
             tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot sum a promotion up");
             continue;
         }
         if sweep && let Err(error) = sweep::promotion(tools, progress.of(promotion.id), promotion).await {
-            metrics::error(ErrorClass::Redis);
+            tell(&tools.context.health, &error);
             tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot sweep a promotion");
         }
     }
@@ -84,4 +98,27 @@ async fn turn(tools: &Tools, progress: &mut progress::Progress, sweep: bool) -> 
     }
     metrics::promotions(progress.figures());
     Ok(())
+}
+
+/// Shows that figures are missing, and who is to blame.
+fn tell(health: &Health, error: &anyhow::Error) {
+    metrics::collection_failed();
+    let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    let streams = error.chain().find_map(|cause| cause.downcast_ref::<StreamsError>());
+    let class = match (store, streams) {
+        (Some(error), _) => {
+            if error.is_unavailable() && !error.is_conflict() {
+                health.dependency(health::MYSQL, false);
+            }
+            ErrorClass::Mysql
+        }
+        (None, Some(error)) => {
+            if matches!(error, StreamsError::Unavailable(..)) && !error.is_oom() {
+                health.dependency(health::REDIS, false);
+            }
+            ErrorClass::Redis
+        }
+        (None, None) => ErrorClass::Internal,
+    };
+    metrics::error(class);
 }

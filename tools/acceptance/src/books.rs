@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rust_decimal::Decimal;
 
 use crate::cache::counts_of;
-use crate::{Cache, Campaign, Counts, Ledger, World};
+use crate::{Cache, Campaign, Counts, Ledger, Sql};
 
 /// Breaches that are named in a failure.
 const SHOWN: usize = 15;
@@ -44,7 +44,8 @@ pub struct Row {
 /// Ledger and rows of a promotion.
 #[derive(Debug)]
 pub struct Books<'a> {
-    world: &'a World,
+    sql: &'a Sql,
+    cache: &'a Cache,
     campaign: Campaign,
     /// What `money` did.
     pub ledger: Ledger,
@@ -53,12 +54,15 @@ pub struct Books<'a> {
 }
 
 impl<'a> Books<'a> {
-    pub(crate) fn read(world: &'a World, campaign: &Campaign) -> Self {
-        // The ledger first: on a live system a payment may be made between the two readings, which then shows as a
-        // SUCCESS without a payment, and never hides a double one. Judged books are read at rest.
-        let ledger = world.money.ledger(&campaign.code);
+    /// Reads the rows. The ledger comes first, so it is given: on a live system a payment may be made between the
+    /// two readings, which then shows as a SUCCESS without a payment, and never hides a double one. Judged books are
+    /// read at rest.
+    ///
+    /// # Panics
+    /// When the database does not answer.
+    pub fn read(ledger: Ledger, sql: &'a Sql, cache: &'a Cache, campaign: &Campaign) -> Self {
         let (targets, results, id) = (campaign.targets_table(), campaign.results_table(), campaign.id_column());
-        let rows = world.sql.rows(&format!(
+        let rows = sql.rows(&format!(
             "SELECT t.{id} AS id, CAST(t.partition_key AS SIGNED) AS `partition`, t.customer_uid AS customer, COALESCE(t.amount, p.default_amount) AS amount, \
              CAST(t.publish_status AS CHAR) AS publish_status, CAST(r.process_status AS CHAR) AS status, \
              CAST(r.transaction_key AS CHAR) AS transaction_key, CAST(r.error_code AS CHAR) AS error_code, \
@@ -68,7 +72,7 @@ impl<'a> Books<'a> {
              LEFT JOIN {results} r ON r.{id} = t.{id} WHERE t.promotion_id = {} ORDER BY t.{id}",
             campaign.id
         ));
-        Self { world, campaign: campaign.clone(), ledger, rows }
+        Self { sql, cache, campaign: campaign.clone(), ledger, rows }
     }
 
     /// Rows with a status; `None` for targets without a row.
@@ -81,6 +85,11 @@ impl<'a> Books<'a> {
     /// # Panics
     /// Naming each breach.
     pub fn assert_exactly_once(&self) {
+        none(&self.exactly_once(), "money and the rows disagree");
+    }
+
+    /// Breaches of [`Self::assert_exactly_once`].
+    pub fn exactly_once(&self) -> Vec<String> {
         let mut breaches = Vec::new();
         let mut known: HashMap<&str, i64> = HashMap::new();
         for row in &self.rows {
@@ -91,7 +100,7 @@ impl<'a> Books<'a> {
                 breaches.push(format!("{} was paid, and no target has that key", payment.key));
             }
         }
-        none(&breaches, "money and the rows disagree");
+        breaches
     }
 
     fn judge<'b>(&'b self, row: &Row, known: &mut HashMap<&'b str, i64>, breaches: &mut Vec<String>) {
@@ -135,6 +144,11 @@ impl<'a> Books<'a> {
     /// Naming each breach.
     pub fn assert_closed(&self) {
         self.assert_exactly_once();
+        none(&self.closed(), "a completed promotion is not closed");
+    }
+
+    /// What completion promises beyond [`Self::exactly_once`], and what of it is broken.
+    pub fn closed(&self) -> Vec<String> {
         let mut breaches = Vec::new();
         for row in &self.rows {
             if !matches!(row.status.as_deref(), Some("SUCCESS" | "FAILED")) {
@@ -152,7 +166,7 @@ impl<'a> Books<'a> {
         }
         self.compare_summary(&mut breaches);
         self.compare_redis(&mut breaches);
-        none(&breaches, "a completed promotion is not closed");
+        breaches
     }
 
     /// At rest in the middle: per partition, what was published and not settled is what the stream holds, and that is
@@ -161,7 +175,7 @@ impl<'a> Books<'a> {
     /// # Panics
     /// Naming each breach.
     pub fn assert_streams_agree(&self) {
-        let (cache, campaign) = (&self.world.cache, &self.campaign);
+        let (cache, campaign) = (self.cache, &self.campaign);
         let mut breaches = Vec::new();
         for partition in 0..campaign.partitions {
             let counts = counts_of(&cache.hash(&Cache::counts_key(campaign, partition)));
@@ -175,6 +189,10 @@ impl<'a> Books<'a> {
                 breaches.push(format!(
                     "partition {partition}: targets up to its last id, published, open rows, entries, outstanding: {figures:?}"
                 ));
+            }
+            let proved = counted(published.iter().copied());
+            if counts != proved {
+                breaches.push(format!("partition {partition}: its counts are {counts:?}, its rows {proved:?}"));
             }
         }
         none(&breaches, "streams and rows disagree");
@@ -193,17 +211,7 @@ impl<'a> Books<'a> {
 
     /// What the rows add up to.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { published: self.rows.len() as i64, ..Counts::default() };
-        for row in &self.rows {
-            let retried = row.retry_count.unwrap_or(0) > 0 || row.requeues.unwrap_or(0) > 0;
-            match (row.status.as_deref(), retried) {
-                (Some("SUCCESS"), false) => counts.success += 1,
-                (Some("SUCCESS"), true) => counts.retry_success += 1,
-                (Some("FAILED"), _) => counts.fail += 1,
-                _ => {}
-            }
-        }
-        counts
+        counted(&self.rows)
     }
 
     /// How many rows have each status and error code, for messages.
@@ -217,13 +225,12 @@ impl<'a> Books<'a> {
     }
 
     fn compare_summary(&self, breaches: &mut Vec<String>) {
-        let (published, success, retry_success, fail, closed): (i32, i32, i32, i32, i64) =
-            self.world.sql.row(&format!(
-                "SELECT published_count, success_count, retry_success_count, fail_count, \
+        let (published, success, retry_success, fail, closed): (i32, i32, i32, i32, i64) = self.sql.row(&format!(
+            "SELECT published_count, success_count, retry_success_count, fail_count, \
              CAST(completed_at IS NOT NULL AND started_at IS NOT NULL AS SIGNED) \
              FROM campaign_promotion_summary WHERE promotion_id = {}",
-                self.campaign.id
-            ));
+            self.campaign.id
+        ));
         let summary = Counts {
             published: published.into(),
             success: success.into(),
@@ -243,8 +250,11 @@ impl<'a> Books<'a> {
     }
 
     fn compare_redis(&self, breaches: &mut Vec<String>) {
-        let (cache, campaign) = (&self.world.cache, &self.campaign);
-        let summary = self.world.summary_id(campaign).expect("a summary row");
+        let (cache, campaign) = (self.cache, &self.campaign);
+        let summary = self.sql.number(&format!(
+            "SELECT promotion_summary_id FROM campaign_promotion_summary WHERE promotion_id = {}",
+            campaign.id
+        ));
         let hash = cache.public(summary);
         if counts_of(&hash) != self.counts() || hash.get("total_count") != Some(&self.rows.len().to_string()) {
             breaches.push(format!("the public hash says {hash:?}, the rows {:?}", self.counts()));
@@ -268,6 +278,22 @@ impl<'a> Books<'a> {
             }
         }
     }
+}
+
+/// What rows add up to.
+fn counted<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Counts {
+    let mut counts = Counts::default();
+    for row in rows {
+        counts.published += 1;
+        let retried = row.retry_count.unwrap_or(0) > 0 || row.requeues.unwrap_or(0) > 0;
+        match (row.status.as_deref(), retried) {
+            (Some("SUCCESS"), false) => counts.success += 1,
+            (Some("SUCCESS"), true) => counts.retry_success += 1,
+            (Some("FAILED"), _) => counts.fail += 1,
+            _ => {}
+        }
+    }
+    counts
 }
 
 fn none(breaches: &[String], what: &str) {

@@ -43,7 +43,11 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    pub(crate) fn open(url: &str) -> Self {
+    /// Connects when first asked.
+    ///
+    /// # Panics
+    /// On a URL that is none.
+    pub fn open(url: &str) -> Self {
         Self { client: redis::Client::open(url).expect("a URL"), connection: Mutex::new(None) }
     }
 

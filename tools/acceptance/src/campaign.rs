@@ -112,7 +112,7 @@ impl Plan {
     }
 
     /// Writes it in one transaction, so that nobody sees half of it.
-    pub(crate) fn write(&self, sql: &Sql) -> Campaign {
+    pub fn write(&self, sql: &Sql) -> Campaign {
         let (code, kind) = (&self.code, self.kind);
         let default = self.default_amount.map_or("NULL".to_owned(), str::to_owned);
         let priority = self.priority.map_or("NULL".to_owned(), |priority| priority.to_string());
@@ -187,6 +187,20 @@ pub struct Campaign {
 }
 
 impl Campaign {
+    /// The promotion with this code, whoever wrote it.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn find(sql: &Sql, code: &str) -> Self {
+        let (id, kind, targets, partitions): (i64, String, i32, i32) = sql.row(&format!(
+            "SELECT promotion_id, CAST(promotion_type AS CHAR), total_count, partition_count FROM campaign_promotions \
+             WHERE campaign_code = '{code}'"
+        ));
+        let kind = if kind == Kind::Voucher.code() { Kind::Voucher } else { Kind::Point };
+        let (targets, partitions) = (targets.unsigned_abs(), partitions.unsigned_abs());
+        Self { id, code: code.to_owned(), kind, targets, partitions }
+    }
+
     /// The table of its targets.
     pub fn targets_table(&self) -> String {
         format!("campaign_promotion_{}_targets", self.kind.name())

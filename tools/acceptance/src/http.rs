@@ -26,7 +26,10 @@ pub fn get(url: &str) -> Result<Answer> {
 }
 
 /// Any request with a JSON body.
-pub(crate) fn send(method: &str, url: &str, body: &str) -> Result<Answer> {
+///
+/// # Errors
+/// When nobody answers.
+pub fn send(method: &str, url: &str, body: &str) -> Result<Answer> {
     let rest = url.strip_prefix("http://").context("only http")?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(authority).with_context(|| format!("connect to {authority}"))?;

@@ -32,7 +32,11 @@ pub struct Visit {
 }
 
 impl Money {
-    pub(crate) fn start(dir: &Path, args: &[String]) -> Self {
+    /// Starts one with these flags; its journal goes to `dir`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(dir: &Path, args: &[String]) -> Self {
         let journal = dir.join("journal.ndjson");
         let mut all = vec!["--journal".to_owned(), journal.display().to_string()];
         all.extend_from_slice(args);
@@ -48,6 +52,11 @@ impl Money {
     /// The token it asks for.
     pub fn token(&self) -> &str {
         self.sandbox.token()
+    }
+
+    /// Its append-only ledger.
+    pub fn ledger_file(&self) -> PathBuf {
+        self.sandbox.ledger()
     }
 
     /// The process.

@@ -18,7 +18,7 @@ const KEY_ID: usize = 4;
 const NONCE: usize = 12;
 
 /// The key as its file holds it.
-pub(crate) fn key_file() -> String {
+pub fn key_file() -> String {
     KEY.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -18,7 +18,11 @@ pub struct Sql {
 }
 
 impl Sql {
-    pub(crate) fn open(url: &str) -> Self {
+    /// Connects when first asked.
+    ///
+    /// # Panics
+    /// On a URL that is none.
+    pub fn open(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

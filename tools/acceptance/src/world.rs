@@ -8,7 +8,7 @@ use std::time::Duration;
 use servers::{Finished, Fixture, Launch, MySql, MySqlOptions, Redis, RedisOptions};
 use tempfile::TempDir;
 
-use crate::{Books, Cache, Campaign, Kind, Money, Plan, Sql, Stage, Stages, pin, until};
+use crate::{Books, Cache, Campaign, Money, Plan, Sql, Stage, Stages, pin, until};
 
 /// Small figures, so that what takes minutes in production takes a moment here. Each stands within the bounds that
 /// the stages check.
@@ -31,6 +31,9 @@ const SETTINGS: [(&str, &str); 16] = [
     ("PAYOUT_SUMMARIZER_FLUSH_INTERVAL", "200ms"),
     ("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "4s"),
 ];
+
+/// The rule that every stage breaks on purpose, when this very test is to fail: `cargo xtask mutants` sets it.
+const MUTANT: &str = "PAYOUT_MUTANT";
 
 const COMMAND_BOUND: Duration = Duration::from_secs(120);
 
@@ -162,13 +165,7 @@ impl World {
 
     /// A promotion that somebody else wrote: the loader.
     pub fn find(&self, code: &str) -> Campaign {
-        let (id, kind, targets, partitions): (i64, String, i32, i32) = self.sql.row(&format!(
-            "SELECT promotion_id, CAST(promotion_type AS CHAR), total_count, partition_count FROM campaign_promotions \
-             WHERE campaign_code = '{code}'"
-        ));
-        let kind = if kind == Kind::Voucher.code() { Kind::Voucher } else { Kind::Point };
-        let (targets, partitions) = (targets.unsigned_abs(), partitions.unsigned_abs());
-        Campaign { id, code: code.to_owned(), kind, targets, partitions }
+        Campaign::find(&self.sql, code)
     }
 
     /// How a stage is started here, under this name.
@@ -184,6 +181,7 @@ impl World {
             .env("USER", "tester")
             .envs(SETTINGS)
             .envs(self.settings.clone())
+            .envs(mutant().map(|name| (MUTANT, name)))
     }
 
     /// Starts a stage under this name.
@@ -271,7 +269,7 @@ impl World {
 
     /// Ledger and rows of a promotion, read now: the ledger first.
     pub fn books(&self, campaign: &Campaign) -> Books<'_> {
-        Books::read(self, campaign)
+        Books::read(self.money.ledger(&campaign.code), &self.sql, &self.cache, campaign)
     }
 
     /// All that the stages and the sandbox have written to their logs.
@@ -287,6 +285,10 @@ impl World {
         logs.sort();
         logs
     }
+}
+
+fn mutant() -> Option<String> {
+    std::env::var(MUTANT).ok()
 }
 
 impl Drop for World {

@@ -13,11 +13,13 @@ const PLACES: &[(&str, &str)] = &[
     ("dispatcher", "dispatcher.page_read"),
     ("dispatcher", "dispatcher.published"),
     ("dispatcher", "dispatcher.marked"),
+    ("payer", "paying.name_taken"),
     ("payer", "charging.delivered"),
     ("payer", "charging.intent_recorded"),
     ("payer", "charging.before_charge"),
     ("payer", "charging.after_charge:40"),
     ("payer", "charging.before_record"),
+    ("payer", "charging.paid_recorded"),
     ("payer", "charging.recorded"),
     ("payer", "charging.settled"),
     ("payer", "charging.parked"),
@@ -40,6 +42,7 @@ const PLACES: &[(&str, &str)] = &[
     ("summarizer", "summarizer.ended_hash_written"),
     ("summarizer", "summarizer.keys_removed"),
     ("summarizer", "summarizer.differs"),
+    ("summarizer", "rebuild.snapshot_read"),
     ("summarizer", "summarizer.rebuilt"),
 ];
 
@@ -79,7 +82,7 @@ fn dies_at(world: &World, stage: &str, place: &str) {
     }
     let (_, name) = names.into_iter().find(|(kind, _)| *kind == stage).expect("a stage");
     let armed = world.launch(stage, name).env("PAYOUT_CRASH_POINT", place).start().expect("start the stage");
-    if place == "summarizer.differs" || place == "summarizer.rebuilt" {
+    if matches!(place, "summarizer.differs" | "rebuild.snapshot_read" | "summarizer.rebuilt") {
         lose_an_entry(world, &campaign);
     }
     until(&format!("{stage} dies at {place}"), secs(60), || (!armed.is_running()).then_some(()));
@@ -143,6 +146,44 @@ fn a_loader_killed_between_any_two_effects_goes_on_where_it_stopped() {
     }
 }
 
+const REQUEUE_PLACES: [&str; 6] =
+    ["requeue.proved", "requeue.begun", "requeue.seeded", "requeue.written", "requeue.written:2", "requeue.rebuilt"];
+
+#[test]
+fn a_requeue_killed_between_any_two_effects_is_healed_by_the_sweep_and_goes_on() {
+    let world = World::build().money(&["--refuse", "0.3"]).start();
+    let _stages = world.run(2);
+    for (number, place) in REQUEUE_PLACES.into_iter().enumerate() {
+        world.money.faults(serde_json::json!({ "refuse": 0.3 }));
+        let campaign = world.write(&Plan::points(&format!("REQUEUE-{number}"), TARGETS));
+        world.completed(&campaign, secs(90));
+        let failed = world.books(&campaign).with(Some("FAILED")).len();
+        assert!(failed > 20, "{place}: {failed} failed");
+        world.money.heal();
+        let id = campaign.id.to_string();
+        world.promoctl(&["retry", "plan", "--promotion", &id]).ok().expect("a plan");
+        let plan = world.sql.number(&format!("SELECT MAX(plan_id) FROM payout_retry_plans WHERE promotion_id = {id}"));
+        let plan = plan.to_string();
+        // Slices of 20: the place is passed with some of them done.
+        let args = ["retry", "apply", &plan, "--reason", "mended", "--yes", "--rate", "20"];
+        let killed = world.launch("promoctl", "promoctl").args(args).env("PAYOUT_CRASH_POINT", place);
+        let killed = killed.run(secs(60)).expect("run promoctl");
+        assert!(!killed.status.success() && killed.stderr.contains("crash point"), "{place}: {}", killed.stderr);
+        world.books(&campaign).assert_exactly_once();
+        // What was written is paid without the operator: the sweep finds partitions that were not rebuilt.
+        let requeued = "SELECT COUNT(*) FROM campaign_promotion_point_results WHERE requeues > 0 AND promotion_id = ";
+        let begun = world.sql.number(&format!("{requeued}{id}"));
+        assert_eq!(begun > 0, place.starts_with("requeue.written") || place.starts_with("requeue.rebuilt"), "{place}");
+        world.completed(&campaign, secs(90));
+        let again = world.promoctl(&["retry", "apply", &plan, "--reason", "mended", "--yes"]);
+        assert!(again.status.success(), "{place}: {}", again.stderr);
+        world.completed(&campaign, secs(90));
+        let books = world.books(&campaign);
+        books.assert_paid_and_closed();
+        assert_eq!(books.counts().retry_success, failed as i64, "{place}");
+    }
+}
+
 #[test]
 fn every_place_that_the_product_names_is_reached() {
     let named = include_str!("../../../pipeline/src/crash.rs").lines().filter_map(|line| line.trim().strip_prefix('"'));
@@ -150,7 +191,8 @@ fn every_place_that_the_product_names_is_reached() {
     assert!(named.len() > 25, "{named:?}");
     let tried = |name: &str| {
         let same = |place: &str| place.split(':').next() == Some(name);
-        PLACES.iter().any(|(_, place)| same(place)) || LOADER_PLACES.iter().any(|place| same(place))
+        PLACES.iter().any(|(_, place)| same(place))
+            || LOADER_PLACES.iter().chain(&REQUEUE_PLACES).any(|place| same(place))
     };
     let untried: Vec<&&str> = named.iter().filter(|name| !tried(name)).collect();
     assert!(untried.is_empty(), "{untried:?}");

@@ -15,6 +15,7 @@ use sqlx::MySqlConnection;
 use crate::account::{Meter, Used};
 use crate::counters::{self, Counted};
 use crate::floor::Told;
+use crate::placement::Placement;
 use crate::promotion::{PARTITIONS, Prepared, prepare};
 use crate::run::Options;
 use crate::stages::{Stages, Which};
@@ -121,6 +122,17 @@ pub fn run_program(launch: &Launch) -> Result<Told> {
 
 /// The whole pipeline over `targets` targets, from READY to COMPLETED.
 pub async fn pipeline(stand: &Stand, database: &str, targets: u64, options: &Options) -> Result<Leg> {
+    placed(stand, database, targets, options, Placement::Anywhere).await
+}
+
+/// The same, with its processes on certain cores.
+pub async fn placed(
+    stand: &Stand,
+    database: &str,
+    targets: u64,
+    options: &Options,
+    placement: Placement,
+) -> Result<Leg> {
     let payers = options.payers;
     let world = stand.world(database, &[])?;
     let mut mysql = world.connect().await?;
@@ -129,7 +141,9 @@ pub async fn pipeline(stand: &Stand, database: &str, targets: u64, options: &Opt
     world.calm(&mut mysql).await?;
     let mut redis = world.redis_connection()?;
     let before = counters::read(&mut mysql, Some(&mut redis)).await?;
-    let meter = Meter::start(servers_of(&world, true)?.into_iter().chain(stages.pids()))?;
+    let processes: Vec<_> = servers_of(&world, true)?.into_iter().chain(stages.pids()).collect();
+    placement.apply(&processes)?;
+    let meter = Meter::start(processes.iter().cloned())?;
     let begun = Instant::now();
     prepared.seal(&mut mysql).await?;
     let sampler = Sampler::start(&world, prepared.id, begun)?;
@@ -139,6 +153,8 @@ pub async fn pipeline(stand: &Stand, database: &str, targets: u64, options: &Opt
     let samples = sampler.stop()?;
     let mut counted = counters::read(&mut mysql, Some(&mut redis)).await?.since(&before);
     leave_out_our_own(&mut counted, looks, samples.len() as u64);
+    // MariaDB is shared by all runs.
+    Placement::Anywhere.apply(&processes)?;
     stages.stop()?;
     check(&world, &mut mysql, &prepared).await?;
     world.end()?;

@@ -15,6 +15,7 @@ pub mod floor;
 pub mod http;
 pub mod leg;
 pub mod parts;
+pub mod placement;
 pub mod promotion;
 pub mod report;
 pub mod run;

@@ -5,5 +5,6 @@ pub mod idle;
 pub mod latency;
 pub mod limiter;
 pub mod pairs;
+pub mod scaling;
 pub mod settled;
 pub mod size;

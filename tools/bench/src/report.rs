@@ -37,8 +37,23 @@ pub struct Report {
     pub limiter: Vec<Limited>,
     /// Nothing to do.
     pub idle: Option<Idle>,
+    /// A run whose processes were wherever the kernel put them: what `placed` is predicted from.
+    pub anywhere: Option<Leg>,
+    /// Processes bound to cores.
+    pub placed: Vec<Placed>,
     /// Runs of different sizes.
     pub sizes: Vec<Leg>,
+}
+
+/// A run with its processes on certain cores.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Placed {
+    /// Which were where.
+    pub placement: String,
+    /// Targets per second, predicted from the CPU of each process in another run.
+    pub predicted: f64,
+    /// What came of it.
+    pub leg: Leg,
 }
 
 /// Two runs next to each other.
@@ -173,6 +188,8 @@ impl Report {
             half_load: None,
             limiter: Vec::new(),
             idle: None,
+            anywhere: None,
+            placed: Vec::new(),
             sizes: Vec::new(),
         }
     }

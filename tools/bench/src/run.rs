@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use crate::parts::{alone, idle, latency, limiter, pairs, settled, size};
+use crate::parts::{alone, idle, latency, limiter, pairs, scaling, settled, size};
 use crate::report::{self, Machine, Report, readme, table};
 use crate::stand::{SETTINGS, Stand};
 
@@ -23,6 +23,8 @@ pub enum Part {
     Limiter,
     /// What stages cost that have nothing to do
     Idle,
+    /// One process alone on a core, the rest on the other: what more cores would carry
+    Scaling,
     /// 1,000,000 targets as one run against 100,000
     Size,
     /// 10,000,000 targets as one run: minutes, and some 10 GB of disk
@@ -31,7 +33,8 @@ pub enum Part {
 
 impl Part {
     /// What is measured when nothing is said.
-    const DEFAULT: [Self; 6] = [Self::Pairs, Self::Alone, Self::Latency, Self::Limiter, Self::Idle, Self::Size];
+    const DEFAULT: [Self; 7] =
+        [Self::Pairs, Self::Alone, Self::Latency, Self::Limiter, Self::Idle, Self::Scaling, Self::Size];
     /// What is measured in a few minutes.
     const QUICK: [Self; 4] = [Self::Pairs, Self::Alone, Self::Latency, Self::Idle];
 }
@@ -145,6 +148,7 @@ async fn all(options: &Options, stand: &Stand, report: &mut Report) -> Result<()
             Part::Latency => latency::measure(options, stand, report).await?,
             Part::Limiter => limiter::measure(stand, report).await?,
             Part::Idle => idle::measure(stand, report).await?,
+            Part::Scaling => scaling::measure(options, stand, report).await?,
             Part::Size => size::measure(options, stand, report, &[100_000, 1_000_000]).await?,
             Part::Memory => size::measure(options, stand, report, &[1_000_000, 10_000_000]).await?,
         }

@@ -17,6 +17,7 @@ pub mod model;
 pub mod money;
 pub mod mutant;
 pub mod mutants;
+pub mod report;
 pub mod scope;
 pub mod scopes;
 pub mod state;

@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use model::explore::{Search, explore};
 use model::model::Model;
 use model::mutant::Mutant;
 use model::mutants::try_mutant;
-use model::scopes;
+use model::{report, scopes};
+use reliability::Section;
 
 /// Visits every state of the payout protocol and says whether every rule holds in each.
 #[derive(Parser)]
@@ -20,6 +22,9 @@ struct Arguments {
     /// Stop a scope after so many states: 30 million take about 3 GB.
     #[arg(long, default_value_t = 30_000_000)]
     most_states: usize,
+    /// Leave the figures for docs/reliability.md.
+    #[arg(long, global = true)]
+    report: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -40,21 +45,23 @@ enum Command {
     },
 }
 
-fn main() -> ExitCode {
+fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let holds = match arguments.command {
-        Some(Command::Mutants { steps }) => mutants(steps),
-        None => explorations(arguments.scope, arguments.most_states),
+        Some(Command::Mutants { steps }) => mutants(steps, arguments.report)?,
+        None => explorations(arguments.scope, arguments.most_states, arguments.report)?,
     };
-    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn explorations(size: Size, most_states: usize) -> bool {
-    let scopes = match size {
-        Size::Normal => scopes::normal(),
-        Size::Large => scopes::large(),
+fn explorations(size: Size, most_states: usize, save: bool) -> Result<bool> {
+    let (scopes, name) = match size {
+        Size::Normal => (scopes::normal(), "normal"),
+        Size::Large => (scopes::large(), "large"),
     };
-    let (mut states, mut transitions, mut holds) = (0, 0, true);
+    let command = format!("cargo run -p model -- --scope {name} --report");
+    let section = Section::begin("model", "The model", &command);
+    let (mut states, mut transitions, mut holds, mut reports) = (0, 0, true, Vec::new());
     for scope in scopes {
         let report = explore(&Model::new(scope), Search::SafetyAndEnd, most_states);
         println!("{report}");
@@ -64,13 +71,18 @@ fn explorations(size: Size, most_states: usize) -> bool {
         states += report.states;
         transitions += report.transitions;
         holds &= report.complete && report.counterexample.is_none();
+        reports.push(report);
     }
     println!("{states} states, {transitions} transitions: {}", if holds { "every rule holds" } else { "NOT PROVED" });
-    holds
+    if save {
+        report::save_scopes(section, &reports)?;
+    }
+    Ok(holds)
 }
 
-fn mutants(steps: bool) -> bool {
-    let mut as_expected = true;
+fn mutants(steps: bool, save: bool) -> Result<bool> {
+    let section = Section::begin("model-mutants", "Mutants of the model", "cargo run -p model -- mutants --report");
+    let (mut as_expected, mut outcomes) = (true, Vec::new());
     for mutant in Mutant::ALL {
         let outcome = try_mutant(mutant);
         println!("{outcome}");
@@ -78,6 +90,10 @@ fn mutants(steps: bool) -> bool {
             println!("{found}\n");
         }
         as_expected &= outcome.as_expected();
+        outcomes.push(outcome);
     }
-    as_expected
+    if save {
+        report::save_mutants(section, &outcomes)?;
+    }
+    Ok(as_expected)
 }

@@ -84,14 +84,30 @@ pub struct Snapshot {
     pub counter: Option<Counter>,
 }
 
+/// Where a requeue takes a FAILED row.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum To {
+    /// RETRYING, under its present key.
+    SameKey,
+    /// RETRYING, under the next one.
+    NextKey,
+    /// PENDING, to be looked up: `money` says that it was paid.
+    LookUp,
+}
+
+impl To {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::SameKey, Self::NextKey, Self::LookUp];
+}
+
 /// Where the operator's requeue is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub enum Requeue {
     /// Not begun, or done.
     None,
-    /// The row of this generation may be requeued, with the next key or with its own.
-    Proved { generation: u8, next_key: bool },
+    /// The row of this generation goes there.
+    Proved { generation: u8, to: To },
     /// Committed; the partition is to be rebuilt.
     Committed,
 }
@@ -305,10 +321,10 @@ impl State {
         }
         match self.requeue {
             Requeue::None => to.put(0, 2),
-            Requeue::Proved { generation, next_key } => {
+            Requeue::Proved { generation, to: row } => {
                 to.put(1, 2);
-                to.put(generation, 2);
-                to.flag(next_key);
+                to.flag(generation == 2);
+                to.put(row as u8, 2);
             }
             Requeue::Committed => to.put(2, 2),
         }
@@ -346,7 +362,7 @@ impl State {
             std::array::from_fn(|_| from.flag().then(|| Snapshot { last: from.get(3), counter: get_counter(from) }));
         let requeue = match from.get(2) {
             0 => Requeue::None,
-            1 => Requeue::Proved { generation: from.get(2), next_key: from.flag() },
+            1 => Requeue::Proved { generation: 1 + u8::from(from.flag()), to: To::ALL[usize::from(from.get(2))] },
             _ => Requeue::Committed,
         };
         let [deleting, intent_lost, first_use_lost, commit_lost, tampered, requeued, nonsense] =

@@ -11,6 +11,7 @@ use pipeline::domain::outcome::Effect;
 use pipeline::domain::result::{AttemptToken, Counter, ProcessStatus, ResultRow, Waits};
 
 use crate::mutant::Mutant;
+use crate::state::To;
 
 /// Attempts are counted up to here; what lies beyond `max_attempts` makes no difference.
 pub const MOST_RETRIES: u8 = 3;
@@ -264,22 +265,40 @@ pub fn complete(mut db: Db) -> Db {
     db
 }
 
-/// A requeue: locks the promotion row, then `FAILED → RETRYING` by compare-and-set on status and generation.
-/// `next_key` says that the old key was proved dead just before.
-pub fn requeue(mut db: Db, generation: u8, next_key: bool) -> Db {
+/// A requeue: locks the promotion row, then FAILED → RETRYING by compare-and-set on status and generation, or PENDING
+/// where `money` says that it was paid. A stopped promotion is refused.
+///
+/// ```sql
+/// UPDATE results SET
+///   key_generation    = :generation + (:to = 'NEXT'),
+///   first_sent_at     = IF(:to = 'NEXT', NULL, first_sent_at),
+///   may_have_executed = CASE :to WHEN 'NEXT' THEN 0 WHEN 'LOOK_UP' THEN 1 ELSE may_have_executed END,
+///   requeues = requeues + 1, retry_count = 0, waits_for = NULL, attempt_token = :fresh,
+///   process_status    = IF(:to = 'LOOK_UP', 'PENDING', 'RETRYING')
+/// WHERE process_status = 'FAILED' AND key_generation = :generation AND requeues = :requeues
+/// ```
+pub fn requeue(mut db: Db, generation: u8, to: To) -> Db {
     if let Some(row) = &mut db.row
         && row.status == ProcessStatus::Failed
         && row.generation == generation
+        && db.promotion != Promotion::Stopped
     {
         row.status = ProcessStatus::Retrying;
         row.retry_count = 0;
         row.requeues = 1;
         row.waits = None;
         row.token = STALE;
-        if next_key {
-            row.generation += 1;
-            row.may_have_executed = false;
-            row.first_sent_at = None;
+        match to {
+            To::SameKey => {}
+            To::NextKey => {
+                row.generation += 1;
+                row.may_have_executed = false;
+                row.first_sent_at = None;
+            }
+            To::LookUp => {
+                row.status = ProcessStatus::Pending;
+                row.may_have_executed = true;
+            }
         }
         if db.promotion == Promotion::Completed {
             db.promotion = Promotion::InProgress;

@@ -7,10 +7,15 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::consumers::prune::PruneArgs;
+use crate::dead::DeadCommand;
 use crate::doctor::DoctorArgs;
+use crate::notifications::NotificationsCommand;
 use crate::pending::PendingArgs;
 use crate::pending::retry_now::RetryNowArgs;
+use crate::promotion::export::ExportArgs;
 use crate::promotion::reschedule::RescheduleArgs;
+use crate::promotion::watch::WatchArgs;
+use crate::retry::RetryCommand;
 use crate::targets::TargetsCommand;
 
 /// See everything, stop anything, check every invariant.
@@ -84,6 +89,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PendingCommand,
     },
+    /// Give FAILED targets new attempts: first a plan, then exactly that
+    Retry {
+        #[command(subcommand)]
+        command: RetryCommand,
+    },
+    /// Targets that are FAILED
+    Dead {
+        #[command(subcommand)]
+        command: DeadCommand,
+    },
     /// Who is to be paid, and what became of it
     Targets {
         #[command(subcommand)]
@@ -91,6 +106,11 @@ pub(crate) enum Command {
     },
     /// Look for what endangers data or keeps payouts from being made; writes nothing
     Doctor(DoctorArgs),
+    /// What the outside was told by webhook
+    Notifications {
+        #[command(subcommand)]
+        command: NotificationsCommand,
+    },
     /// Print a completion script
     Completions {
         /// For which shell
@@ -115,6 +135,10 @@ pub(crate) enum PromotionCommand {
         /// Its id
         id: i64,
     },
+    /// Watch a promotion until it ends: bars, or a line each time without a terminal
+    Watch(WatchArgs),
+    /// Write the result file and its control totals
+    Export(ExportArgs),
     /// Stop a promotion: nothing new is sent within a second, what is in flight is recorded
     Stop(StopArgs),
     /// Resume a stopped or failed promotion

@@ -8,14 +8,18 @@ mod audit;
 mod cli;
 mod consent;
 mod consumers;
+mod dead;
 mod doctor;
 mod ended;
 mod migrate;
+mod needs;
+mod notifications;
 mod output;
 mod pending;
 mod promotion;
 mod repair;
 mod resolve;
+mod retry;
 mod session;
 mod targets;
 mod types;
@@ -26,7 +30,7 @@ use clap::{CommandFactory, Parser};
 
 use cli::{Cli, Command, ConsumersCommand, PendingCommand, PromotionCommand, TypeCommand};
 use ended::{Ended, Refused};
-use pipeline::config::Needs;
+use notifications::NotificationsCommand;
 use session::Session;
 use targets::TargetsCommand;
 
@@ -36,14 +40,13 @@ fn main() -> ExitCode {
         clap_complete::generate(shell, &mut Cli::command(), "promoctl", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
-    let needs = Needs { redis: needs_redis(&cli.command), money: needs_money(&cli.command), pin: false };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
     // The pools start tasks of their own.
     let _inside = runtime.enter();
-    let session = match Session::configure(&cli.common, needs) {
+    let session = match Session::configure(&cli.common, cli.command.needs()) {
         Ok(session) => session,
         Err(code) => return code,
     };
@@ -62,28 +65,6 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     Ended::Failed.into()
 }
 
-fn needs_redis(command: &Command) -> bool {
-    match command {
-        Command::Promotion { command: PromotionCommand::Show { .. } }
-        | Command::Resolve(_)
-        | Command::Audit(_)
-        | Command::Repair(_)
-        | Command::Consumers { .. }
-        | Command::Pending { .. }
-        | Command::Targets { command: TargetsCommand::Show(_) }
-        | Command::Doctor(_) => true,
-        Command::Promotion { .. }
-        | Command::Migrate
-        | Command::Type { .. }
-        | Command::Targets { command: TargetsCommand::List(_) }
-        | Command::Completions { .. } => false,
-    }
-}
-
-fn needs_money(command: &Command) -> bool {
-    matches!(command, Command::Targets { command: TargetsCommand::Show(args) } if !args.no_lookup)
-}
-
 async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
     // The doctor tells what is wrong with the schema, and with the server, itself.
     if !matches!(command, Command::Migrate | Command::Doctor(_)) {
@@ -97,6 +78,8 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
         Command::Promotion { command } => match command {
             PromotionCommand::List(args) => promotion::list::run(&session, &args).await,
             PromotionCommand::Show { id } => promotion::show::run(&session, id).await,
+            PromotionCommand::Watch(args) => promotion::watch::run(&session, &args).await,
+            PromotionCommand::Export(args) => promotion::export::run(&session, &args).await,
             PromotionCommand::Stop(args) => promotion::stop::run(&session, &args).await,
             PromotionCommand::Resume(args) => promotion::resume::run(&session, &args).await,
             PromotionCommand::Reschedule(args) => promotion::reschedule::run(&session, &args).await,
@@ -111,9 +94,17 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
         Command::Consumers { command: ConsumersCommand::Prune(args) } => consumers::prune::run(&session, &args).await,
         Command::Pending { command: PendingCommand::List(args) } => pending::list(&session, &args).await,
         Command::Pending { command: PendingCommand::RetryNow(args) } => pending::retry_now::run(&session, &args).await,
+        Command::Retry { command } => retry::run(&session, &command).await,
+        Command::Dead { command } => dead::run(&session, &command).await,
         Command::Targets { command: TargetsCommand::List(args) } => targets::list::run(&session, &args).await,
         Command::Targets { command: TargetsCommand::Show(args) } => targets::show::run(&session, &args).await,
         Command::Doctor(args) => doctor::run(&session, &args).await,
+        Command::Notifications { command: NotificationsCommand::List(args) } => {
+            notifications::list(&session, &args).await
+        }
+        Command::Notifications { command: NotificationsCommand::Resend(args) } => {
+            notifications::resend(&session, &args).await
+        }
         Command::Completions { .. } => Ok(Ended::Done),
     }
 }

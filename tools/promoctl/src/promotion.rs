@@ -1,11 +1,13 @@
 //! `promotion …`
 
 pub(crate) mod discard;
+pub(crate) mod export;
 pub(crate) mod list;
 pub(crate) mod reschedule;
 pub(crate) mod resume;
 pub(crate) mod show;
 pub(crate) mod stop;
+pub(crate) mod watch;
 
 use std::time::Duration;
 

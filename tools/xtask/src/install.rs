@@ -34,9 +34,15 @@ const NEEDS: &[Need] = &[
     },
     Need {
         package: "prometheus",
-        programs: &["promtool"],
-        purpose: "promtool, which checks and tests the alerts",
+        programs: &["prometheus"],
+        purpose: "runs what the boards ask; its promtool checks and tests the alerts",
         services: &["prometheus"],
+    },
+    Need {
+        package: "valgrind",
+        programs: &["valgrind"],
+        purpose: "counts the instructions of what every payout passes",
+        services: &[],
     },
 ];
 

@@ -1,10 +1,14 @@
 //! `cargo xtask`: everything that a developer runs on this project, in one place.
 
 mod bench;
+mod boards;
+mod chaos;
 mod demo;
 mod down;
 mod http;
 mod install;
+mod mutants;
+mod prove;
 mod reliability;
 mod run_dir;
 mod steps;
@@ -35,6 +39,15 @@ enum Command {
     Demo(demo::Options),
     /// Measures the pipeline against the bare loop, each stage against its ceiling, latency and idle cost
     Bench(bench::Options),
+    /// Breaks the pipeline in every way with real processes, heals it, and lets the ledger judge
+    Chaos(chaos::Options),
+    /// Breaks the product's rules one at a time and runs the test that must notice
+    Mutants(mutants::Options),
+    /// Runs at length what the tests hold in short, and leaves the figures for docs/reliability.md
+    #[command(subcommand)]
+    Prove(prove::Prove),
+    /// Draws what Grafana's boards show of a real run of a minute, with every fault
+    Boards(boards::Options),
     /// Makes docs/reliability.md of what chaos, model and fuzzing left behind
     Reliability,
     /// Ends what a demo left running
@@ -47,6 +60,10 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Chaos(options) => chaos::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
+        Command::Prove(what) => prove::run(&what),
+        Command::Boards(options) => boards::run(&options),
         Command::Reliability => reliability::run(),
         Command::Down => down::run(),
     };

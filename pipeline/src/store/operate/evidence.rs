@@ -4,8 +4,8 @@ use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
 use super::super::json;
+use crate::domain::requeue::failed_unpayable;
 use crate::domain::result::AttemptToken;
-use crate::domain::target::Unpayable;
 use crate::domain::{Amount, CustomerUid, ProcessStatus, Promotion, ResultRow, TargetId};
 use crate::store::sql::{fill, maybe_text};
 use crate::store::{Bounds, Store, StoreError};
@@ -184,13 +184,7 @@ fn evidence(row: &MySqlRow) -> Result<Evidence, StoreError> {
         requeues: count(7)?,
         generation: count(8)?,
         intent: row.try_get::<i64, _>(9)? != 0,
-        sent_or_unpayable: flag(10)? != 0 || code.is_some_and(is_unpayable),
+        sent_or_unpayable: flag(10)? != 0 || code.is_some_and(failed_unpayable),
         own_promotion: flag(12)? != 0,
     })
-}
-
-fn is_unpayable(code: &str) -> bool {
-    [Unpayable::NoAmount, Unpayable::BadAmount, Unpayable::BadExpiry, Unpayable::NoVoucherNumber]
-        .iter()
-        .any(|unpayable| unpayable.code() == code)
 }

@@ -31,6 +31,8 @@ pub struct Listed {
     pub message: Option<String>,
     /// Attempts after the first.
     pub retry_count: u32,
+    /// Whether an attempt under its present key may have been executed.
+    pub may_have_executed: bool,
     /// How often an operator gave it new attempts.
     pub requeues: u32,
     /// Generation of its key.
@@ -43,7 +45,7 @@ pub struct Listed {
 
 const LISTED: &str = "SELECT t.{key}, t.partition_key, t.customer_uid, COALESCE(t.amount, ?), r.process_status, r.waits_for, \
     r.error_code, r.error_message, COALESCE(r.retry_count, 0), COALESCE(r.requeues, 0), COALESCE(r.key_generation, 1), \
-    r.first_sent_at, r.updated_at";
+    r.first_sent_at, r.updated_at, COALESCE(r.may_have_executed, 0)";
 
 impl Store {
     /// Targets that a filter means, by ascending id: those above `after`, at most `limit`. A page short of `limit` is
@@ -77,7 +79,9 @@ impl Store {
 
 fn listed(row: &MySqlRow) -> Result<Listed, StoreError> {
     let count = |at: usize| -> Result<u32, StoreError> {
-        let count = row.try_get::<i64, _>(at).or_else(|_| row.try_get::<i32, _>(at).map(i64::from))?;
+        // COALESCE widens what it takes on one server and leaves it on the other.
+        let count = row.try_get::<i64, _>(at).or_else(|_| row.try_get::<i32, _>(at).map(i64::from));
+        let count = count.or_else(|_| row.try_get::<i8, _>(at).map(i64::from))?;
         Ok(u32::try_from(count).unwrap_or(0))
     };
     let status = maybe_text(row, 4)?.map(|code| {
@@ -94,6 +98,7 @@ fn listed(row: &MySqlRow) -> Result<Listed, StoreError> {
         code: maybe_text(row, 6)?,
         message: maybe_text(row, 7)?,
         retry_count: count(8)?,
+        may_have_executed: count(13)? != 0,
         requeues: count(9)?,
         generation: count(10)?,
         first_sent_at: row.try_get(11)?,

@@ -2,6 +2,7 @@
 
 use super::issues::{WAITING, Waiting, waiting};
 use super::{OperatorAct, cut, write_act};
+use crate::domain::requeue::RESOLVED_NOT_PAID;
 use crate::domain::{PayoutType, ProcessStatus, TargetId};
 use crate::store::sql::fill;
 use crate::store::{Store, StoreError};
@@ -25,9 +26,6 @@ pub enum Unresolved {
     /// The row is not as it was shown: it was tried again meanwhile.
     Changed,
 }
-
-/// `error_code` of a row that a person closed as not paid.
-pub const NOT_PAID: &str = "RESOLVED_NOT_PAID";
 
 impl Store {
     /// A target with its result, whatever they are.
@@ -54,7 +52,7 @@ impl Store {
         let now = self.now();
         let (status, key, code, message) = match resolution {
             Resolution::Paid(key) => (ProcessStatus::Success, Some(key.as_str()), None, None),
-            Resolution::NotPaid => (ProcessStatus::Failed, None, Some(NOT_PAID), Some(cut(&act.reason, 500))),
+            Resolution::NotPaid => (ProcessStatus::Failed, None, Some(RESOLVED_NOT_PAID), Some(cut(&act.reason, 500))),
         };
         let mut transaction = self.pool.begin().await?;
         let sql = "UPDATE {results} SET transaction_key = ?, error_code = ?, error_message = ?, waits_for = NULL, updated_at = ?, \

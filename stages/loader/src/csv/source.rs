@@ -23,11 +23,17 @@ impl Source {
         };
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-        let facts = file.metadata().map_err(unreadable)?;
-        if !facts.is_file() {
-            return Err(Refusal::File(format!("{} is not a regular file", path.display())));
-        }
-        Ok(Self { file, bytes: facts.len() })
+        let source = Self::opened(file).map_err(unreadable)?;
+        source.ok_or_else(|| Refusal::File(format!("{} is not a regular file", path.display())))
+    }
+
+    /// A file that is open already; nothing where it is not a regular one.
+    ///
+    /// # Errors
+    /// When the handle does not say what it is.
+    pub fn opened(file: File) -> io::Result<Option<Self>> {
+        let facts = file.metadata()?;
+        Ok(facts.is_file().then_some(Self { file, bytes: facts.len() }))
     }
 
     /// Its length when it was opened.

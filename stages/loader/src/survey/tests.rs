@@ -1,4 +1,8 @@
 use std::io::Write;
+use std::time::Duration;
+
+use pipeline::health::Health;
+use pipeline::shutdown::Shutdown;
 
 use super::*;
 
@@ -7,7 +11,8 @@ fn survey(bytes: &[u8]) -> Result<Survey, String> {
     file.write_all(bytes).unwrap();
     let source = Source::open(file.path()).unwrap();
     let terms = Terms { shape: Shape::Point, default_amount: None };
-    Survey::of(&source, terms, &Progress::begin("test", 0)).map_err(|ending| match ending {
+    let health = Health::new(Duration::from_secs(60), Shutdown::never());
+    Survey::of(&source, terms, &Progress::begin("test", 0, &health)).map_err(|ending| match ending {
         Ending::Refused(refusal) => refusal.to_string(),
         Ending::Failed(error) => format!("failed: {error:#}"),
     })

@@ -28,6 +28,21 @@ fn all_replicas_together_keep_the_request_limit_and_use_it() {
 }
 
 #[test]
+fn a_limit_is_used_where_the_timers_leave_little_time_to_wait_for_it() {
+    // 3 × 500 ms + 300 ms of 1.9 s: 100 ms to wait for a slot. More want one than there are in that time.
+    let world = World::build()
+        .set("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "1900ms")
+        .set("PAYOUT_MONEY_LIMITER_WAIT", "20ms")
+        .set("PAYOUT_MONEY_MAX_RPS", "300")
+        .start();
+    let campaign = world.write(&Plan::points("SPRING", 600));
+    let _stages = world.run(3);
+    let _more = world.stage("retrier", "retrier-2");
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
 fn a_money_that_rejects_us_fails_the_promotion_and_no_attempt_is_used_up() {
     let world = World::build().money(&["--latency-ms", "10"]).start();
     let campaign = world.write(&Plan::points("SPRING", 1500));
@@ -63,6 +78,35 @@ fn a_money_that_is_away_for_a_while_costs_time_and_nothing_else() {
     std::thread::sleep(secs(4));
     assert_eq!(world.status(&campaign).as_deref(), Some("IN_PROGRESS"));
     world.money.restart();
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn nobody_keeps_the_permission_to_probe_who_cannot_use_it() {
+    let world = World::build()
+        .set("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "1900ms")
+        .set("PAYOUT_MONEY_LIMITER_WAIT", "20ms")
+        .set("PAYOUT_MONEY_MAX_RPS", "300")
+        .start();
+    let campaign = world.write(&Plan::points("SPRING", 1500));
+    let stages = world.run(1);
+    let breaker = || stages.payers[0].metric("payout_money_breaker_state", "");
+    world.paid(100, LONG);
+    world.money.process().kill9().unwrap();
+    until("the breaker opens", secs(30), || (breaker() >= 2.0).then_some(()));
+    // Nobody gets a slot from now on.
+    let (now, _): (i64, i64) = world.cache.run(&["TIME"]);
+    let held_back = format!("{now}:0:{}:0", now + 55);
+    world.cache.run::<()>(&["SET", "money:{limiter}", &held_back, "EX", "60"]);
+    until("the breaker is half open", secs(30), || (breaker() < 2.0).then_some(()));
+    world.money.restart();
+    let waited = || stages.retrier.metric("payout_money_limiter_wait_seconds_count", "");
+    let before = waited();
+    until("requests wait in vain", secs(30), || (waited() >= before + 3.0).then_some(()));
+    let probing: i64 = world.cache.run(&["HEXISTS", "money:{breaker}", "probe"]);
+    assert_eq!(probing, 0, "a request that was never sent keeps the permission to probe");
+    world.cache.run::<()>(&["DEL", "money:{limiter}"]);
     world.completed(&campaign, LONG);
     world.books(&campaign).assert_paid_and_closed();
 }

@@ -8,8 +8,13 @@ mod limits;
 mod operators;
 mod outside;
 mod processes;
+mod requeue;
+mod scaling;
 mod secrets;
+mod terminated;
 mod unknown;
+mod weaker;
+mod webhook;
 
 /// What most tests may take, at worst, on a machine that does other things as well.
 const LONG: std::time::Duration = std::time::Duration::from_secs(90);

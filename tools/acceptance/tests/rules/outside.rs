@@ -48,6 +48,48 @@ fn garbage_for_a_target_is_quarantined_and_the_partition_goes_on() {
 }
 
 #[test]
+fn whatever_stands_for_a_target_is_quarantined_under_its_name_or_left_for_a_newer_binary() {
+    let world = World::plain();
+    let campaign = world.write(&Plan::points("SPRING", 600));
+    // Under the id of each partition's first target: a megabyte, an array of four billion elements, the record of
+    // another promotion, and one of a later version.
+    let long = vec![0x91; 1 << 20];
+    let later = b"\x96\x02\xa5POINT\x01\x01\x01\xa3new";
+    let values: [&[u8]; 4] = [&long, b"\xdd\xff\xff\xff\xff", b"\x95\x01\xa5POINT\xcd\x27\x0f\xcd\x27\x0f\x00", later];
+    let firsts: Vec<i64> = (0..4).map(|partition| targets(&world, &campaign, partition)[0]).collect();
+    for ((partition, value), first) in (0..).zip(values).zip(&firsts) {
+        let mut command = redis::cmd("XADD");
+        command.arg(Cache::stream(&campaign, partition)).arg(format!("{first}-0")).arg("d").arg(value);
+        world.cache.send::<String>(&command).unwrap();
+    }
+    let _stages = world.run(2);
+    until("all others are paid", LONG, || (world.money.paid() == 596).then_some(()));
+    let holds = |name: &str, count: i64| (world.cache.held(&campaign).get(name) == Some(&count)).then_some(());
+    until("three are held", LONG, || holds("held", 3));
+    until("the later one is parked", LONG, || holds("retry", 1));
+    let books = world.books(&campaign);
+    books.assert_exactly_once();
+    let found = |id: &i64| {
+        let row = books.rows.iter().find(|row| row.id == *id).unwrap();
+        (row.status.as_deref(), row.waits_for.as_deref(), row.error_code.as_deref())
+    };
+    for first in &firsts[..3] {
+        assert_eq!(found(first), (Some("PENDING"), Some("POISON"), Some("UNDECODABLE")));
+    }
+    assert_eq!(found(&firsts[3]), (None, None, None), "nothing is recorded about what only a newer binary can read");
+    // No newer binary comes, and somebody deletes the entry: its id still names the target.
+    world.cache.run::<i64>(&["XDEL", &Cache::stream(&campaign, 3), &format!("{}-0", firsts[3])]);
+    until("it is paid", LONG, || (world.money.paid() == 597).then_some(()));
+    for first in &firsts[..3] {
+        let (target, id) = (first.to_string(), campaign.id.to_string());
+        let args = ["resolve", &target, "--promotion", &id, "--not-paid", "--reason", "never sent", "--yes"];
+        world.promoctl(&args).ok().unwrap();
+    }
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_closed();
+}
+
+#[test]
 fn entries_of_strangers_neither_stop_a_partition_nor_skip_a_target() {
     let world = World::build().set("PAYOUT_DISPATCHER_WINDOW", "100").money(&["--latency-ms", "20"]).start();
     let campaign = world.write(&Plan::points("SPRING", 1200));

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Alone, Report, rate, spread};
 use crate::leg::Leg;
+use crate::parts::scaling::on_cores;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// In the order of the path of a payout.
@@ -30,6 +31,7 @@ pub fn markdown(report: &Report) -> String {
     pairs(report, &mut text);
     alone(report, &mut text);
     others(report, &mut text);
+    scaling(report, &mut text);
     sizes(report, &mut text);
     text
 }
@@ -163,6 +165,35 @@ fn others(report: &Report, text: &mut String) {
     if text.len() > before {
         text.push('\n');
     }
+}
+
+fn scaling(report: &Report, text: &mut String) {
+    let Some(anywhere) = &report.anywhere else { return };
+    head(text, &["processes bound to cores", "targets/s", "predicted /s", "off by"]);
+    row(
+        text,
+        &["both cores, wherever the kernel puts them".to_owned(), number(anywhere.rate(), 0), "–".into(), "–".into()],
+    );
+    for placed in &report.placed {
+        let off = (placed.leg.rate() / placed.predicted - 1.0) * 100.0;
+        row(
+            text,
+            &[
+                placed.placement.clone(),
+                number(placed.leg.rate(), 0),
+                number(placed.predicted, 0),
+                format!("{off:+.0} %"),
+            ],
+        );
+    }
+    text.push('\n');
+    head(text, &["predicted for", "targets/s, money on them too", "money elsewhere", "first to saturate"]);
+    for cores in [4, 16, 64] {
+        let (with, _) = on_cores(anywhere, f64::from(cores), true);
+        let (without, first) = on_cores(anywhere, f64::from(cores), false);
+        row(text, &[format!("{cores} cores"), number(with, 0), number(without, 0), first.to_owned()]);
+    }
+    text.push('\n');
 }
 
 fn sizes(report: &Report, text: &mut String) {

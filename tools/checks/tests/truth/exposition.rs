@@ -21,13 +21,16 @@ pub fn text() -> &'static str {
     TEXT.get_or_init(|| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let _runtime = runtime.enter();
-        metrics::start("payer", Needs { redis: true, money: true, pin: true }, Duration::from_secs(60)).unwrap();
+        metrics::start("payer", Needs { redis: true, money: true, pin: true, webhook: true }, Duration::from_secs(60))
+            .unwrap();
         let moment = Duration::from_millis(20);
         metrics::received(3);
         metrics::batch_took(moment);
         metrics::queue_waited(moment);
         metrics::settled_after(moment);
         metrics::limiter_waited(moment);
+        metrics::limiter_heard(moment, moment, moment);
+        metrics::redis_memory(1, 2);
         metrics::collected(moment);
         for request in [Request::Charge, Request::LookUp, Request::Cancel] {
             metrics::money_answered(request, Verdict::Paid, moment);
@@ -38,6 +41,7 @@ pub fn text() -> &'static str {
         metrics::promotions(vec![PromotionFigures {
             promotion: PromotionId(7),
             states: ItemState::ALL.iter().map(|state| (*state, 1, Amount::ZERO)).collect(),
+            planned: Amount::ZERO,
             backlog: vec![(0, 1)],
             oldest_undelivered_ms: Some(1),
             oldest_pending_ms: Some(1),
@@ -47,6 +51,7 @@ pub fn text() -> &'static str {
             rate: 1.0,
             estimated_end_ms: Some(1),
             drift: 0,
+            excess: Some(0),
         }]);
         metrics::render()
     })

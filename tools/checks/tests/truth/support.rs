@@ -8,10 +8,10 @@ use serde_yaml_ng::Value;
 
 /// Stages that run for ever, and what each cannot do without.
 pub const STAGES: [(&str, Needs); 4] = [
-    ("dispatcher", Needs { redis: true, money: false, pin: false }),
-    ("payer", Needs { redis: true, money: true, pin: true }),
-    ("retrier", Needs { redis: true, money: true, pin: true }),
-    ("summarizer", Needs { redis: true, money: false, pin: false }),
+    ("dispatcher", Needs { redis: true, money: false, pin: false, webhook: false }),
+    ("payer", Needs { redis: true, money: true, pin: true, webhook: false }),
+    ("retrier", Needs { redis: true, money: true, pin: true, webhook: false }),
+    ("summarizer", Needs { redis: true, money: false, pin: false, webhook: true }),
 ];
 
 /// A path in the workspace.

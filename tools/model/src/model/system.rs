@@ -1,13 +1,15 @@
 //! Dispatcher, sweep, rebuild, completion, the operator, and what `money` does by itself.
 
 use super::{Steps, Who};
-use crate::money::Key;
+use crate::money::{Key, Money};
 use crate::mutant::Mutant;
-use crate::state::{Dispatcher, Requeue, Snapshot, State};
+use crate::state::{Dispatcher, Requeue, Snapshot, State, To};
 use crate::store::{self, Promotion};
 use crate::streams::{NOBODY, Redis, index};
 
-use pipeline::domain::result::ProcessStatus;
+use pipeline::domain::decide::Request;
+use pipeline::domain::requeue::{KeyTaken, Step};
+use pipeline::domain::result::{ProcessStatus, ResultRow};
 
 /// Index of the sweep's rebuild.
 const SWEEP: usize = 0;
@@ -169,49 +171,91 @@ impl Steps<'_> {
         match self.from.requeue {
             Requeue::None if self.from.left.requeues > 0 => self.prove(),
             Requeue::None => {}
-            Requeue::Proved { generation, next_key } => {
-                let mut state = self.from;
-                let db = store::requeue(self.from.db, generation, next_key);
-                let requeued = db != self.from.db;
-                state.requeue = if requeued { Requeue::Committed } else { Requeue::None };
-                state.requeued |= requeued;
-                self.commit(Who::Operator, "requeues the target", db, false, state);
-            }
+            Requeue::Proved { generation, to } => self.write_requeue(generation, to),
             Requeue::Committed if self.from.redis.stream => self.read_snapshot(OPERATOR, false),
             Requeue::Committed => {
-                let mut state = self.from;
-                state.redis = Redis { stream: true, ..Redis::EMPTY };
-                state.redis.counts[0] = 1;
-                state.requeued = true;
-                self.step(Who::Operator, "makes the stream anew (XSETID)", state);
+                let state = State { requeue: Requeue::None, ..self.from };
+                self.step(Who::Operator, "finds no stream: the dispatcher refills it", state);
             }
         }
     }
 
-    /// Whether a FAILED row may be requeued, and with which key.
+    /// Under the promotion's row: the streams of a completed promotion are made, then the rows are written. Nothing that
+    /// takes that row comes between; a crash does.
+    fn write_requeue(&mut self, generation: u8, to: To) {
+        let mut state = self.from;
+        let db = store::requeue(self.from.db, generation, to);
+        let requeued = db != self.from.db;
+        state.requeue = if requeued { Requeue::Committed } else { Requeue::None };
+        if requeued && self.from.db.promotion == Promotion::Completed && !self.from.redis.stream {
+            let mut counts = [1, 0, 0, 0];
+            if let Some(counter) = self.from.db.counter() {
+                counts[index(counter)] = 1;
+            }
+            state.redis = Redis { stream: true, counts, ..Redis::EMPTY };
+            if self.model.scope.faults.crash {
+                let crashed = State { requeue: Requeue::None, ..state };
+                self.fault(Who::Operator, "makes the stream anew (XSETID), and crashes", crashed);
+            }
+        }
+        state.requeued |= requeued;
+        self.commit(Who::Operator, "requeues the target", db, false, state);
+    }
+
+    /// Whether a FAILED row may be requeued, and with which key: a plan may keep the key, or ask for the next one.
     fn prove(&mut self) {
         let Some(row) = self.from.db.row else { return };
         if row.status != ProcessStatus::Failed || row.generation > 1 || self.from.db.promotion == Promotion::Stopped {
             return;
         }
-        let scope = &self.model.scope;
-        let mut state = self.from;
-        state.left.requeues -= 1;
-        let key = self.from.money.keys[0];
-        let proof = match key {
-            _ if self.model.is(Mutant::RequeueWithoutProof) => Some(true),
-            Key::NotSeen | Key::Burnt if scope.cancel => {
-                state.money = self.from.money.know(0, Key::Burnt, self.from.now);
-                Some(true)
+        let rules = self.model.scope.rules();
+        let (row, now) = (row.to_domain(), store::local_time(self.from.now));
+        if self.model.is(Mutant::RequeueWithoutProof) {
+            self.proved(&row, Step::Requeue(KeyTaken::Next), self.from.money, false);
+            return;
+        }
+        for takes in KeyTaken::ALL {
+            self.proved(&row, rules.requeue(&row, takes, now), self.from.money, false);
+        }
+    }
+
+    /// Follows what `money` answers to the end. Only its last word counts, so nothing that comes between two questions
+    /// matters.
+    fn proved(&mut self, row: &ResultRow, step: Step, money: Money, fault: bool) {
+        let scope = self.model.scope;
+        let (what, to) = match step {
+            Step::Requeue(KeyTaken::Same) => ("plans the target under its own key", Some(To::SameKey)),
+            Step::Requeue(KeyTaken::Next) if self.model.is(Mutant::RequeueKeepsKey) => {
+                ("finds the key dead, and keeps it", Some(To::SameKey))
             }
-            Key::Burnt | Key::Refused if scope.cancel || scope.lookup => Some(true),
-            Key::NotSeen | Key::Refused if !row.may_have_executed => Some(false),
-            Key::NotSeen | Key::Executing | Key::Paid | Key::Refused | Key::RefusedNotListed | Key::Burnt => None,
+            Step::Requeue(KeyTaken::Next) => ("finds the key dead, for the next one", Some(To::NextKey)),
+            Step::Paid => ("finds the target paid", Some(To::LookUp)),
+            Step::Leave(_) if money == self.from.money => return,
+            Step::Leave(_) => ("burns the key, and hears no answer", None),
+            Step::Ask(request) => {
+                let (key, now) = (usize::try_from(row.generation).unwrap_or(1) - 1, self.from.now);
+                let exchanges = match request {
+                    Request::LookUp => money.look_up(key, &scope),
+                    Request::Cancel => money.cancel(key, now, &scope),
+                    Request::Charge => return,
+                };
+                for exchange in exchanges.into_iter().filter(|exchange| scope.faults.network || !exchange.fault) {
+                    let time = store::local_time(now);
+                    let next = scope.rules().requeue_answered(row, request, exchange.verdict, time);
+                    self.proved(row, next, exchange.money, fault || exchange.fault);
+                }
+                return;
+            }
         };
-        if let Some(next_key) = proof {
-            let next_key = next_key && !self.model.is(Mutant::RequeueKeepsKey);
-            state.requeue = Requeue::Proved { generation: row.generation, next_key };
-            self.step(Who::Operator, "proves that the target may be requeued", state);
+        let mut state = State { money, ..self.from };
+        state.left.requeues -= 1;
+        if let Some(to) = to {
+            state.requeue = Requeue::Proved { generation: row.generation as u8, to };
+        }
+        if fault {
+            self.fault(Who::Operator, what, state);
+        } else {
+            self.step(Who::Operator, what, state);
         }
     }
 

@@ -70,8 +70,29 @@ impl Field {
             .env("USER", "tester")
     }
 
+    /// The same as a child whose standard output the test reads as it comes.
+    pub(crate) fn piped(&self, args: &[&str]) -> std::process::Child {
+        std::process::Command::new(env!("CARGO_BIN_EXE_promoctl"))
+            .args(args)
+            .env("DATABASE_URL", &self.database_url)
+            .env("REDIS_URL", &self.redis_url)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// A path in the test's own folder.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
     pub(crate) fn ctl(&self, args: &[&str]) -> Finished {
         self.launch(args).run(BOUND).unwrap()
+    }
+
+    pub(crate) fn redis_url(&self) -> &str {
+        &self.redis_url
     }
 
     /// The exit code.

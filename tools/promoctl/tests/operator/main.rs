@@ -5,12 +5,17 @@
 mod audit;
 mod audit_scale;
 mod changes;
+mod dead;
 mod doctor;
+mod exporting;
 mod field;
 mod listing;
+mod notifying;
 mod parked;
 mod repairing;
+mod requeueing;
 mod rescheduling;
 mod resolving;
 mod schema;
 mod targets;
+mod watching;

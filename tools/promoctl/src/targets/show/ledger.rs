@@ -43,7 +43,8 @@ pub(super) async fn look_up(session: &Session, history: &TargetHistory) -> Resul
         Err(error) => return Ok(Err(format!("without Redis there is no shared limit, so nothing is sent ({error})"))),
     }
     let money = pipeline::startup::money(config)?;
-    let (pacer, mut connection) = (Pacer::new(streams.clone(), config.money.max_rps), money.connection());
+    let (pacer, mut connection) =
+        (Pacer::new(streams.clone(), config.money.max_rps, config.limiter_wait()), money.connection());
     let newest = super::generation(history);
     let mut answers = Vec::new();
     for generation in newest.saturating_sub(MAX_KEYS - 1).max(1)..=newest {

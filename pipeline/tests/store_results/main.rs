@@ -1,0 +1,7 @@
+//! Intent and outcome on a real database.
+
+#![allow(clippy::unwrap_used)] // tests, and their own helpers
+
+mod outcomes;
+mod payments;
+mod support;

@@ -1,0 +1,220 @@
+//! `retry apply`: exactly what a plan says, or nothing.
+
+mod report;
+mod room;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pipeline::charging::{self, Inquiry};
+use pipeline::domain::requeue::KeyTaken;
+use pipeline::domain::{Amount, PlanId, Promotion, PromotionStatus, TargetId};
+use pipeline::requeue::{RequeueError, Requeuer, Risk};
+use pipeline::store::{Open, OperatorAct, PlanStatus, RetryPlan, SliceRefused};
+use tokio::time::Instant;
+
+use super::plan::standings;
+use super::show::find;
+use crate::cli::{Consent, Format};
+use crate::consent::Plan;
+use crate::ended::{Ended, refuse};
+use crate::session::Session;
+use report::Report;
+
+/// Targets of a slice at most: one transaction of some 0.3 s, and four rebuilds.
+const SLICE: u64 = 5_000;
+/// Groups of a plan that are looked through for keys that need proof: there are two for each error code.
+const MAX_GROUPS: u32 = 1_000;
+
+#[derive(Args, Debug)]
+pub(crate) struct ApplyArgs {
+    /// Which plan
+    plan: i64,
+    #[command(flatten)]
+    pub(crate) how: How,
+}
+
+/// How a plan is applied.
+#[derive(Args, Debug)]
+pub(crate) struct How {
+    /// Why, for the audit trail
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Targets a second at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: Option<u32>,
+    /// Refuse a plan of more money than this
+    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    pub(crate) max_amount: Option<Amount>,
+    /// Where money offers neither look-up nor cancel: take new keys although nothing proves that the old ones are dead
+    #[arg(long)]
+    pub(crate) accept_double_pay_risk: bool,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+}
+
+fn amount(text: &str) -> Result<Amount, String> {
+    Amount::parse(text).map_err(|error| error.to_string())
+}
+
+/// Applies a stored plan.
+pub(crate) async fn run(session: &Session, args: &ApplyArgs) -> Result<Ended> {
+    apply(session, PlanId(args.plan), "retry apply", &args.how).await
+}
+
+/// Checks, asks, and applies slice by slice. Repeating it after a crash goes on with what is left.
+pub(crate) async fn apply(session: &Session, id: PlanId, action: &'static str, how: &How) -> Result<Ended> {
+    let plan = find(session, id).await?;
+    let promotion = session.promotion(plan.promotion.0).await?;
+    let mut act = session.act(action, &how.reason)?;
+    allowed(session, &plan, &promotion, how).await?;
+    let mut shown = Plan {
+        action,
+        what: format!("try again what plan {id} names of promotion {} ({})", promotion.id, promotion.campaign_code),
+        promotion_id: Some(promotion.id.0),
+        target_id: None,
+        targets: plan.targets,
+        amount: plan.amount,
+        from: Some(promotion.status.code().to_owned()),
+        to: Some(PromotionStatus::InProgress.code().to_owned()),
+        dry_run: false,
+    };
+    if !shown.consented(session, &how.consent)? {
+        return Ok(Ended::Done);
+    }
+    (act.promotion, act.items, act.amount) = (Some(promotion.id), plan.targets, plan.amount);
+    act.filter = Some(format!("plan={id} {}", plan.filter));
+    act.detail = Some(serde_json::json!({ "plan": id, "hash": plan.hash, "rate": how.rate }).to_string());
+    if !session.store.begin_plan(id, &act).await? {
+        return refuse(format!("plan {id} was applied by somebody else meanwhile"));
+    }
+    let report = slices(session, &plan, &promotion, &act, how).await?;
+    report.print(session, id)
+}
+
+/// Everything that speaks against it. Nothing was written then.
+async fn allowed(session: &Session, plan: &RetryPlan, promotion: &Promotion, how: &How) -> Result<()> {
+    let id = plan.id;
+    match plan.status {
+        PlanStatus::Draft => return refuse(format!("plan {id} was never finished; make another one")),
+        PlanStatus::Applied => return refuse(format!("plan {id} was applied already")),
+        PlanStatus::Ready | PlanStatus::Applying => {}
+    }
+    if plan.targets == 0 {
+        return refuse(format!("plan {id} names no target that can be tried again; `retry show {id}` says why"));
+    }
+    if let Some(why) = at_rest(promotion.status) {
+        return refuse(format!("promotion {} {why}", promotion.id));
+    }
+    if let Some(most) = how.max_amount.filter(|most| plan.amount.decimal() > most.decimal()) {
+        return refuse(format!("plan {id} is about {}, which is more than --max-amount {most}", plan.amount));
+    }
+    let rules = charging::rules(&session.config);
+    if !rules.lookup && !rules.cancel && !how.accept_double_pay_risk && takes_later_keys(session, id).await? {
+        return refuse(format!(
+            "plan {id} takes later keys, and money offers neither look-up nor cancel, so nothing can prove that the present ones \
+             will never pay; ask money's operators, then repeat it with --accept-double-pay-risk"
+        ));
+    }
+    // One that was begun is held to its rows one by one: some of them have changed by it.
+    if plan.status == PlanStatus::Ready {
+        let now = standings(session, id, promotion).await?;
+        if plan.hash.as_deref() != Some(now.hash.as_str()) {
+            let named: Vec<String> = now.named.iter().map(TargetId::to_string).collect();
+            return refuse(format!(
+                "plan {id} does not hold any more: {} of its targets have changed ({}); make another one",
+                now.changed,
+                named.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn takes_later_keys(session: &Session, id: PlanId) -> Result<bool> {
+    let groups = session.store.plan_groups(id, MAX_GROUPS).await?;
+    Ok(groups.iter().any(|group| group.takes == KeyTaken::Next))
+}
+
+/// Why nothing of a promotion with this status is requeued.
+fn at_rest(status: PromotionStatus) -> Option<&'static str> {
+    match status {
+        PromotionStatus::InProgress | PromotionStatus::Completed => None,
+        PromotionStatus::Loading | PromotionStatus::Ready => Some("was not started yet"),
+        PromotionStatus::Stopped => Some("is STOPPED, and a stopped one sends nothing: resume it first"),
+        PromotionStatus::Failed => Some("is FAILED: mend the cause and resume it first"),
+    }
+}
+
+async fn slices(
+    session: &Session,
+    plan: &RetryPlan,
+    promotion: &Promotion,
+    act: &OperatorAct,
+    how: &How,
+) -> Result<Report> {
+    let (store, streams) = (&session.store, session.streams()?);
+    let money = pipeline::startup::money(&session.config)?;
+    let inquiry = Inquiry::new(store.clone(), streams.clone(), money, &session.config);
+    let risk = if how.accept_double_pay_risk { Risk::Accepted } else { Risk::Refused };
+    let requeuer = Requeuer { store, streams, inquiry: &inquiry, risk };
+    let bar = bar(session, plan.targets);
+    let act = OperatorAct { action: "retry slice", ..act.clone() };
+    // Half a window, so that the rest of it goes on being paid.
+    let window = session.config.dispatcher.window;
+    let most = SLICE.min(window / 2).min(u64::from(how.rate.unwrap_or(u32::MAX))).max(1);
+    let (began, mut report, mut after) = (Instant::now(), Report::default(), TargetId(0));
+    loop {
+        let page = store.planned(plan.id, promotion, after, most as u32, Open::Left).await?;
+        let Some(last) = page.last() else { break };
+        after = last.planned.target;
+        if let Err(why) = room::wait(store, streams, promotion, window, page.len() as u64).await? {
+            report.ended = Some(why);
+            break;
+        }
+        match requeuer.slice(promotion, plan.id, &page, &act).await {
+            Ok(done) => report.add(&page, &done),
+            Err(RequeueError::Refused(refused)) => {
+                report.ended = Some(refused_now(refused));
+                break;
+            }
+            Err(error) => {
+                bar.abandon();
+                return Err(anyhow::Error::new(error).context(format!(
+                    "a part of plan {} was applied; `retry apply {}` goes on with what is left",
+                    plan.id, plan.id
+                )));
+            }
+        }
+        bar.inc(page.len() as u64);
+        if let Some(rate) = how.rate {
+            tokio::time::sleep_until(began + Duration::from_secs_f64(report.seen as f64 / f64::from(rate))).await;
+        }
+    }
+    bar.finish_and_clear();
+    report.finished = store.finish_plan(plan.id).await?;
+    Ok(report)
+}
+
+fn refused_now(refused: SliceRefused) -> String {
+    match refused {
+        SliceRefused::NotThere => "the promotion is gone".to_owned(),
+        SliceRefused::Status(status) => format!("the promotion {}", at_rest(status).unwrap_or("has changed")),
+    }
+}
+
+/// On a terminal, for people.
+fn bar(session: &Session, targets: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(
+        Some(targets),
+        match session.output {
+            // Draws nothing where standard error is no terminal.
+            Format::Table => ProgressDrawTarget::stderr(),
+            Format::Json => ProgressDrawTarget::hidden(),
+        },
+    );
+    let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} targets, {per_sec}, {eta} left");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,70 @@
+use serde_json::Value;
+
+use crate::field::{Field, Shape};
+
+const SHAPE: Shape = Shape { targets: 6, partitions: 2, status: "IN_PROGRESS", started: true };
+
+async fn promotion(field: &Field) -> i64 {
+    let id = field.promotion(SHAPE).await;
+    for target in 1001..=1005 {
+        field.result(id, target, "FAILED").await;
+    }
+    field.result(id, 1006, "SUCCESS").await;
+    field
+        .sql("UPDATE campaign_promotion_point_results SET error_message = '=HYPERLINK(\"x\")' WHERE point_target_id = 1002")
+        .await;
+    id
+}
+
+#[tokio::test]
+async fn failed_targets_are_listed_page_by_page_with_customers_masked() {
+    let field = Field::new().await;
+    let id = promotion(&field).await.to_string();
+    let page = field.json(&["dead", "list", "--promotion", &id, "--limit", "3"]);
+    let targets: Vec<i64> =
+        page["data"].as_array().unwrap().iter().map(|row| row["target_id"].as_i64().unwrap()).collect();
+    assert_eq!((targets, &page["next_cursor"]), (vec![1001, 1002, 1003], &1003.into()));
+    assert_eq!((&page["data"][0]["customer_uid"], &page["data"][0]["amount"]), (&"*****01".into(), &"100.50".into()));
+    let rest = field.json(&["dead", "list", "--promotion", &id, "--limit", "3", "--cursor", "1003", "--show-pii"]);
+    assert_eq!(rest["data"].as_array().unwrap().len(), 2);
+    assert_eq!((&rest["data"][0]["customer_uid"], &rest["next_cursor"]), (&"7000004".into(), &Value::Null));
+}
+
+#[tokio::test]
+async fn an_export_is_whole_and_safe_to_open() {
+    let field = Field::new().await;
+    let id = promotion(&field).await.to_string();
+    let lines = field.ctl(&["dead", "export", "-", "--promotion", &id]).ok().unwrap();
+    let rows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 5);
+    assert_eq!((&rows[1]["target_id"], &rows[1]["customer_uid"]), (&1002.into(), &"*****02".into()));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dead.csv");
+    let name = file.to_str().unwrap();
+    field.ctl(&["dead", "export", name, "--promotion", &id]).ok().unwrap();
+    let csv = std::fs::read_to_string(&file).unwrap();
+    assert!(csv.starts_with("\u{feff}target_id,customer_uid,"), "{csv}");
+    assert_eq!(csv.matches("\r\n").count(), 6);
+    assert!(csv.contains("\"'=HYPERLINK(\"\"x\"\")\""), "a formula is guarded: {csv}");
+    assert_eq!(field.code(&["dead", "export", name, "--promotion", &id]), 2, "nothing is overwritten");
+    assert!(!dir.path().join("dead.csv.part").exists());
+}
+
+#[tokio::test]
+async fn a_requeue_of_the_dead_shows_count_and_money_and_asks() {
+    let field = Field::new().await;
+    let id = promotion(&field).await.to_string();
+    let run = |more: &[&str]| {
+        let mut args = vec!["dead", "requeue", "--promotion", &id, "--reason", "r", "-o", "json"];
+        args.extend(more);
+        let launch = field.launch(&args).env("MONEY_URL", "http://127.0.0.1:9").env("MONEY_TOKEN", "token");
+        launch.run(std::time::Duration::from_secs(60)).unwrap()
+    };
+    let dry = run(&["--dry-run"]).ok().unwrap();
+    let dry: Value = serde_json::from_str(&dry).unwrap();
+    assert_eq!((&dry["targets"], &dry["amount"], &dry["dry_run"]), (&5.into(), &"502.50".into(), &true.into()));
+    let refused = run(&[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(refused.stderr.contains("5 targets, 502.50"), "{}", refused.stderr);
+    assert_eq!(field.number("SELECT COUNT(*) FROM payout_audit").await, 0);
+}
