@@ -53,9 +53,12 @@ pub(super) async fn run(shared: Arc<Shared>, mut finished: Receiver<Finished>) {
     }
 }
 
+/// An item with what is to be written of it.
+type Written = (Box<Item>, Box<Outcome>);
+
 async fn write(shared: Arc<Shared>, batch: Vec<Finished>, writer: OwnedSemaphorePermit) {
     let mut done: Vec<Done> = Vec::with_capacity(batch.len());
-    let mut by_promotion: HashMap<PromotionId, Vec<(Box<Item>, Box<Outcome>)>> = HashMap::new();
+    let mut by_promotion: HashMap<PromotionId, Vec<Written>> = HashMap::new();
     for finished in batch {
         match finished {
             Finished::Row(item, fate) => done.push(Done { fate, row: item.payout.row, code: None, item }),
@@ -84,12 +87,7 @@ struct Done {
 /// Writes outcomes and goes on trying while the database is away: an outcome that is not written is looked up
 /// later, but one that is known should not be thrown away. Writing twice is harmless, the rows are guarded; a
 /// commit whose answer was lost shows itself when the statement is repeated and the rows are read back.
-async fn record(
-    shared: &Shared,
-    promotion: &Promotion,
-    mut writes: Vec<(Box<Item>, Box<Outcome>)>,
-    done: &mut Vec<Done>,
-) {
+async fn record(shared: &Shared, promotion: &Promotion, mut writes: Vec<Written>, done: &mut Vec<Done>) {
     writes.sort_unstable_by_key(|(_, outcome)| outcome.target);
     let (items, mut outcomes): (Vec<_>, Vec<_>) = writes.into_iter().map(|(item, outcome)| (item, *outcome)).unzip();
     crash::point("charging.before_record");
@@ -193,7 +191,7 @@ async fn let_go(shared: &Shared, done: Vec<Done>) {
 }
 
 /// What must never be done: counts payments whose rows do not say so yet.
-async fn settle_first(shared: &Shared, writes: &[(Box<Item>, Box<Outcome>)]) {
+async fn settle_first(shared: &Shared, writes: &[Written]) {
     for (item, _) in writes.iter().filter(|(_, outcome)| outcome.write.effect == Effect::Paid) {
         let entry = &item.entry;
         let by_counter = vec![(Counter::Success, vec![entry.id])];

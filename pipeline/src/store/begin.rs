@@ -182,7 +182,7 @@ fn in_order(ids: impl Iterator<Item = TargetId>) -> String {
     if mutant::is(Mutant::UnsortedIntents) {
         let mut ids: Vec<TargetId> = ids.collect();
         ids.sort_by_cached_key(|_| rand::random::<u32>());
-        return json::ids(ids.into_iter());
+        return json::ids(ids);
     }
     json::ids(ids)
 }

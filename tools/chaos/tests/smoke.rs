@@ -1,4 +1,5 @@
 //! The runner: what it finds, and that it finds what is there.
+#![allow(clippy::unwrap_used)] // tests, and their own helpers
 
 use std::fs;
 
