@@ -100,7 +100,11 @@ impl Pacer {
                     let next = Some(Instant::now() + slots.first_in);
                     *reserved = Reserved { next, interval: slots.interval, left: slots.count };
                 }
-                Ok(slots) => tokio::time::sleep(slots.retry_in.max(Duration::from_millis(1))).await,
+                Ok(slots) => {
+                    // Everybody may be held back for a minute; no entry waits beyond its deadline for that.
+                    let again = Instant::now() + slots.retry_in.max(Duration::from_millis(1));
+                    tokio::time::sleep_until(again.min(deadline)).await;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the limiter does not answer");
                     tokio::time::sleep(AWAY).await;

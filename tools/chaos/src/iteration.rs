@@ -63,15 +63,10 @@ pub fn run(lane: &Lane, plan: &Plan, tamper: Option<Tamper<'_>>) -> Result<Outco
     let begun = Instant::now();
     let mut stand = Stand::build(lane, plan)?;
     let mut outcome = Outcome::default();
-    let steps: [fn(&mut Stand<'_>, &mut Outcome, Option<Tamper<'_>>) -> Result<()>; 2] =
-        [play, |stand, outcome, _| count(stand, outcome)];
-    for step in steps {
-        // The judge panics when a server does not answer.
-        match catch_unwind(AssertUnwindSafe(|| step(&mut stand, &mut outcome, tamper))) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => outcome.breaches.push(format!("the iteration broke off: {error:#}")),
-            Err(panic) => outcome.breaches.push(format!("the iteration broke off: {}", words(&*panic))),
-        }
+    let played = unless_it_panics(|| play(&mut stand, &mut outcome, tamper));
+    let counted = unless_it_panics(|| count(&stand, &mut outcome));
+    for error in [played.err(), counted.err()].into_iter().flatten() {
+        outcome.breaches.push(format!("the iteration broke off: {error:#}"));
     }
     outcome.breaches.append(&mut stand.crew.breaches);
     outcome.hazards = std::mem::take(&mut stand.crew.hazards);
@@ -116,9 +111,12 @@ fn count(stand: &Stand<'_>, outcome: &mut Outcome) -> Result<()> {
     Ok(())
 }
 
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
+/// The judge panics when a server does not answer.
+fn unless_it_panics(step: impl FnOnce() -> Result<()>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        bail!("{}", text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic"))
+    })
 }
 
 #[derive(Clone, Copy)]
