@@ -109,8 +109,10 @@ impl Pacer {
                     *reserved = Reserved { next, interval: slots.interval, left: slots.count };
                 }
                 Ok(slots) => {
-                    metrics::limiter_heard(AHEAD + slots.retry_in, AHEAD, slots.interval);
-                    tokio::time::sleep(slots.retry_in.max(Duration::from_millis(1))).await;
+                    metrics::limiter_heard(self.ahead + slots.retry_in, self.ahead, slots.interval);
+                    // Everybody may be held back for a minute; no entry waits beyond its deadline for that.
+                    let again = Instant::now() + slots.retry_in.max(Duration::from_millis(1));
+                    tokio::time::sleep_until(again.min(deadline)).await;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the limiter does not answer");

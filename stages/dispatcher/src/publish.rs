@@ -264,6 +264,10 @@ impl<'a> Publisher<'a> {
                 metrics::received(rows);
                 metrics::completed(Completed::Published, rows);
             }
+            // The whole stream is gone, and its group with it: what is published next makes both again.
+            if matches!(answer, Published::Last { first: 0, .. }) && self.cursors.get(number).last > 0 {
+                metrics::group_recreated();
+            }
             if self.cursors.answered(number, last, end, answer) && !self.goes_on().await? {
                 return Ok(());
             }

@@ -25,6 +25,9 @@ impl Stand<'_> {
     /// # Errors
     /// It cannot be carried out; also a server that another fault has taken away is such an error.
     pub fn begin(&mut self, fault: &Fault) -> Result<bool> {
+        if asks_a_server(fault) {
+            self.wake_servers();
+        }
         match fault {
             Fault::KillStage { stage, renamed, .. } => {
                 let killed = self.crew.kill(stage)?;
@@ -78,6 +81,9 @@ impl Stand<'_> {
     /// # Errors
     /// It cannot be ended.
     pub fn end(&mut self, fault: &Fault) -> Result<()> {
+        if asks_a_server(fault) {
+            self.wake_servers();
+        }
         match fault {
             Fault::KillStage { stage, .. } | Fault::RemoveReplica { stage, .. } => self.crew.start(stage, None),
             Fault::FreezeStage { stage, .. } => self.thaw(stage),
@@ -115,6 +121,12 @@ impl Stand<'_> {
             | Fault::PoisonEntry
             | Fault::StrangeEntry => Ok(()),
         }
+    }
+
+    /// Ends freezes early: nobody waits for a frozen server's answer.
+    fn wake_servers(&self) {
+        // One that is down has nothing to wake.
+        let _ = (self.redis.resume(), self.lane.mysql.resume());
     }
 
     fn freeze(&mut self, stage: &str) -> Result<bool> {
@@ -267,6 +279,39 @@ impl Stand<'_> {
         }
         let (last, _) = self.cache.position(campaign, 0);
         self.redis_says(&["XADD", &stream, &format!("{last}-*"), "who", "a stranger"])
+    }
+}
+
+/// Whether a fault is carried out by asking a server.
+fn asks_a_server(fault: &Fault) -> bool {
+    match fault {
+        Fault::FreezeStage { .. }
+        | Fault::FlushRedis
+        | Fault::FillRedis { .. }
+        | Fault::DropRedisClients
+        | Fault::MySqlReadOnly { .. }
+        | Fault::DropMySqlClients
+        | Fault::Stop { .. }
+        | Fault::LoadAgain
+        | Fault::LoseEntry
+        | Fault::LoseConsumer
+        | Fault::LoseGroup
+        | Fault::PoisonEntry
+        | Fault::StrangeEntry => true,
+        Fault::KillStage { .. }
+        | Fault::RemoveReplica { .. }
+        | Fault::AddReplica { .. }
+        | Fault::RollingRestart
+        | Fault::KillRedis { .. }
+        | Fault::CutRedis { .. }
+        | Fault::TurnBackRedis { .. }
+        | Fault::FillRedisDisk { .. }
+        | Fault::FreezeRedis { .. }
+        | Fault::KillMySql { .. }
+        | Fault::FreezeMySql { .. }
+        | Fault::Way { .. }
+        | Fault::Money { .. }
+        | Fault::KillMoney { .. } => false,
     }
 }
 

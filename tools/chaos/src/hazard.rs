@@ -25,8 +25,8 @@ pub enum Hazard {
     CancelAcknowledged,
     /// A cancel came too late: the key was paid.
     CancelTooLate,
-    /// A charge met a key that had been burnt.
-    BurntKeyMet,
+    /// A charge that came late found its key paid or cancelled.
+    LateChargeStopped,
     /// An entry that seems to crash its consumers was put aside.
     PoisonQuarantined,
     /// A process was told to end while it held work, and drained.
@@ -47,7 +47,7 @@ impl Hazard {
         Self::PartitionRebuilt,
         Self::CancelAcknowledged,
         Self::CancelTooLate,
-        Self::BurntKeyMet,
+        Self::LateChargeStopped,
         Self::PoisonQuarantined,
         Self::DrainedWithWork,
         Self::WokeAfterTaken,
@@ -65,7 +65,7 @@ impl Hazard {
             Self::PartitionRebuilt => "partition rebuilt by the sweep",
             Self::CancelAcknowledged => "cancel acknowledged",
             Self::CancelTooLate => "cancel too late: paid",
-            Self::BurntKeyMet => "late charge met a cancelled key",
+            Self::LateChargeStopped => "late charge found its key paid or cancelled",
             Self::PoisonQuarantined => "poison entry quarantined",
             Self::DrainedWithWork => "SIGTERM drained work in flight",
             Self::WokeAfterTaken => "frozen process woke after its entries were taken",
@@ -124,7 +124,7 @@ impl Hazards {
                 (_, "in_progress") => Hazard::ExecutingSeen,
                 ("cancel", "cancelled") => Hazard::CancelAcknowledged,
                 ("cancel", "too_late") => Hazard::CancelTooLate,
-                ("charge", "burnt") => Hazard::BurntKeyMet,
+                ("charge", "burnt") => Hazard::LateChargeStopped,
                 _ => continue,
             };
             self.met(hazard, 1);

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::artifact;
 use crate::fault::Fault;
-use crate::hazard::Hazards;
+use crate::hazard::{Hazard, Hazards};
 use crate::lane::Lane;
 use crate::plan::Plan;
 use crate::stand::Stand;
@@ -40,6 +40,8 @@ pub struct Outcome {
     pub paid: u64,
     /// Targets that failed for good.
     pub failed: u64,
+    /// Targets without a final result at the end.
+    pub open: u64,
     /// Rows that a person had to close.
     pub resolved: u64,
     /// From the healing to COMPLETED.
@@ -61,19 +63,15 @@ pub fn run(lane: &Lane, plan: &Plan, tamper: Option<Tamper<'_>>) -> Result<Outco
     let begun = Instant::now();
     let mut stand = Stand::build(lane, plan)?;
     let mut outcome = Outcome::default();
-    let played = catch_unwind(AssertUnwindSafe(|| play(&mut stand, &mut outcome, tamper)));
-    match played {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => outcome.breaches.push(format!("the iteration broke off: {error:#}")),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-            outcome.breaches.push(format!("the iteration broke off: {text}"));
-        }
+    let played = unless_it_panics(|| play(&mut stand, &mut outcome, tamper));
+    let counted = unless_it_panics(|| count(&stand, &mut outcome));
+    for error in [played.err(), counted.err()].into_iter().flatten() {
+        outcome.breaches.push(format!("the iteration broke off: {error:#}"));
     }
     outcome.breaches.append(&mut stand.crew.breaches);
     outcome.hazards = std::mem::take(&mut stand.crew.hazards);
     outcome.hazards.of_journal(&stand.money.journal());
+    outcome.hazards.met(Hazard::LateChargeStopped, stand.money.stat("/late_stopped"));
     outcome.points = artifact::points_hit(&stand.dir);
     outcome.resolved = stand.resolved;
     outcome.took = begun.elapsed();
@@ -99,12 +97,26 @@ fn play(stand: &mut Stand<'_>, outcome: &mut Outcome, tamper: Option<Tamper<'_>>
         tamper(stand);
     }
     outcome.breaches.extend(stand.judge()?);
-    let books = stand.books()?;
-    outcome.paid = books.ledger.payments().count() as u64;
-    outcome.failed = books.with(Some("FAILED")).len() as u64;
-    drop(books);
     stand.crew.scrape_all();
     Ok(())
+}
+
+/// What the books add up to, also after a failure.
+fn count(stand: &Stand<'_>, outcome: &mut Outcome) -> Result<()> {
+    let books = stand.books()?;
+    let with = |status| books.with(Some(status)).len() as u64;
+    outcome.paid = books.ledger.payments().count() as u64;
+    outcome.failed = with("FAILED");
+    outcome.open = books.rows.len() as u64 - with("SUCCESS") - outcome.failed;
+    Ok(())
+}
+
+/// The judge panics when a server does not answer.
+fn unless_it_panics(step: impl FnOnce() -> Result<()>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        bail!("{}", text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic"))
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -159,6 +171,8 @@ fn heal(stand: &mut Stand<'_>, unfinished: &[Fault]) -> Result<()> {
             }
         }
     }
+    // The judge's own connection may have died with Redis: then this fails, and the next command makes a new one.
+    let _ = stand.cache.ask::<String>(&["PING"]);
     stand.money.faults(stand.plan.weather.faults());
     stand.calm_since = Instant::now();
     stand.crew.heal()

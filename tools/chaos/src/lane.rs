@@ -16,6 +16,9 @@ const DATABASE: &str = "payout";
 /// The stages' account: unlike the one that `servers` makes, it may not write to a read-only server.
 const ACCOUNT: &str = "stage";
 const PASSWORD: &str = "stage-local";
+/// Money does not notice that a client has hung up, and executes what it was asked, as most services do: longer than
+/// `money.timeout`, so that a request meets the one before it.
+const MONEY_OUTLIVES: Duration = Duration::from_millis(700);
 /// Longest run of a command.
 const COMMAND_BOUND: Duration = Duration::from_secs(30);
 
@@ -43,14 +46,14 @@ pub const SETTINGS: [(&str, &str); 32] = [
     ("PAYOUT_RETRY_BACKOFF_BASE", "50ms"),
     ("PAYOUT_RETRY_BACKOFF_CAP", "300ms"),
     ("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "800ms"),
-    ("PAYOUT_RETRY_TICK", "50ms"),
+    ("PAYOUT_RETRY_TICK", "75ms"),
     ("PAYOUT_DISPATCHER_PAGE", "200"),
-    ("PAYOUT_DISPATCHER_POLL", "30ms"),
+    ("PAYOUT_DISPATCHER_POLL", "50ms"),
     ("PAYOUT_PAYER_BATCH", "50"),
     ("PAYOUT_PAYER_IN_FLIGHT", "200"),
     ("PAYOUT_PAYER_OUTCOME_DELAY", "10ms"),
     ("PAYOUT_PAYER_POLL", "50ms"),
-    ("PAYOUT_PAYER_BLOCK", "50ms"),
+    ("PAYOUT_PAYER_BLOCK", "100ms"),
     ("PAYOUT_SUMMARIZER_FLUSH_INTERVAL", "100ms"),
     ("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "1s"),
     ("USER", "chaos"),
@@ -95,7 +98,7 @@ impl Lane {
         migrate.run(COMMAND_BOUND)?.ok()?;
         let sql = Sql::open(&database_url);
         let tables = tables(&sql);
-        let ways = [Proxy::start()?, Proxy::start()?, Proxy::start()?];
+        let ways = [Proxy::start(Duration::ZERO)?, Proxy::start(Duration::ZERO)?, Proxy::start(MONEY_OUTLIVES)?];
         let (dir, artifacts, extra) = (dir.to_owned(), artifacts.to_owned(), extra.to_vec());
         let lane = Self { mysql, sql, ways, database_url, key_file: key, tables, dir, artifacts, extra };
         lane.way(Server::MySql).aim(lane.mysql.port());

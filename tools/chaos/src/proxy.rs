@@ -32,20 +32,23 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     upstream: AtomicU16,
+    /// How much later the server learns that its client has hung up.
+    outlives: Duration,
     toxic: watch::Sender<Toxic>,
     /// Counts up each time that open connections are to be closed.
     cuts: watch::Sender<u64>,
 }
 
 impl Proxy {
-    /// Listens.
+    /// Listens. The server learns this much later that a client has hung up, and goes on with its request until then.
     ///
     /// # Errors
     /// No port is free.
-    pub fn start() -> Result<Self> {
+    pub fn start(outlives: Duration) -> Result<Self> {
         let port = servers::free_port()?;
         let shared = Arc::new(Shared {
             upstream: AtomicU16::new(0),
+            outlives,
             toxic: watch::Sender::new(Toxic::None),
             cuts: watch::Sender::new(0),
         });
@@ -153,7 +156,11 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, shared: &
     let mut buffer = vec![0; BUFFER];
     let mut passed: u64 = 0;
     loop {
-        let length = from.read(&mut buffer).await?;
+        let read = from.read(&mut buffer).await;
+        if way == Way::Request && !matches!(read, Ok(1..)) {
+            tokio::time::sleep(shared.outlives).await;
+        }
+        let length = read?;
         if length == 0 {
             return to.shutdown().await;
         }
@@ -222,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_a_toxic_does_ends_with_it() {
-        let proxy = Proxy::start().unwrap();
+        let proxy = Proxy::start(Duration::ZERO).unwrap();
         proxy.aim(echo());
         let mut open = through(&proxy).unwrap();
         assert_eq!(said(&mut open, "one").unwrap(), "one");
@@ -245,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_refused_client_is_told_at_once_and_gets_through_again_later() {
-        let proxy = Proxy::start().unwrap();
+        let proxy = Proxy::start(Duration::ZERO).unwrap();
         proxy.aim(echo());
         let mut open = through(&proxy).unwrap();
         assert_eq!(said(&mut open, "one").unwrap(), "one");

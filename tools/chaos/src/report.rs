@@ -67,7 +67,7 @@ fn figures(tally: &Tally, minutes: f64) -> Vec<[String; 2]> {
         ("closed by a person, by the ledger", tally.resolved.to_string()),
         ("iterations that broke an invariant", tally.failures.len().to_string()),
         ("paid twice or wrongly", twice.count().to_string()),
-        ("unknown at the end", "0".to_owned()),
+        ("lost or unknown at the end", tally.open.to_string()),
         ("from healed to COMPLETED: median", seconds(50)),
         ("from healed to COMPLETED: 99 of 100", seconds(99)),
         ("from healed to COMPLETED: longest", seconds(100)),

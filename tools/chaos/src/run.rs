@@ -47,7 +47,8 @@ impl Run {
         let tally = Mutex::new(Tally::default());
         let progress = Progress::new(self.iterations);
         let lane = |number: u32| -> Result<()> {
-            let lane = Lane::start(&self.dir.join(format!("lane-{number}")), &self.artifacts, &self.extra)?;
+            let start = || Lane::start(&self.dir.join(format!("lane-{number}")), &self.artifacts, &self.extra);
+            let mut lane = start()?;
             while !stop.load(Ordering::Relaxed) {
                 let taken = next.fetch_add(1, Ordering::Relaxed);
                 if taken >= self.iterations {
@@ -56,8 +57,10 @@ impl Run {
                 let plan = Plan::draw(self.seed, self.first + taken, self.bounds);
                 let outcome = iteration::run(&lane, &plan, None)?;
                 progress.tell(&plan, &outcome);
-                if !outcome.breaches.is_empty() && self.stop_at_first {
-                    stop.store(true, Ordering::Relaxed);
+                if !outcome.breaches.is_empty() {
+                    stop.fetch_or(self.stop_at_first, Ordering::Relaxed);
+                    // Whatever is wrong with its servers ends with them.
+                    lane = start()?;
                 }
                 tally.lock().unwrap_or_else(PoisonError::into_inner).add(plan, outcome);
             }

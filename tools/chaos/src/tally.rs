@@ -22,6 +22,8 @@ pub struct Tally {
     pub paid: u64,
     /// Targets that failed for good.
     pub failed: u64,
+    /// Targets without a final result at the end.
+    pub open: u64,
     /// Rows that a person had to close.
     pub resolved: u64,
     /// From the healing to COMPLETED, of each iteration that got there.
@@ -43,6 +45,7 @@ impl Tally {
         self.hazards.add(&outcome.hazards);
         self.paid += outcome.paid;
         self.failed += outcome.failed;
+        self.open += outcome.open;
         self.resolved += outcome.resolved;
         if outcome.breaches.is_empty() {
             self.recoveries.push(outcome.recovery);

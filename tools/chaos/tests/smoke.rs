@@ -68,14 +68,14 @@ fn change_a_row(stand: &Stand<'_>) {
 
 /// `money` pays somebody a second time.
 fn double_a_payment(stand: &Stand<'_>) {
-    let (path, code) = (stand.money().ledger_file(), stand.campaign().unwrap().code.clone());
-    let ledger = fs::read_to_string(&path).unwrap();
+    let (path, code) = (stand.money().ledger_file(), stand.campaign().expect("a promotion").code.clone());
+    let ledger = fs::read_to_string(&path).expect("the ledger");
     let paid = ledger.lines().find(|line| line.contains("\"paid\"") && line.contains(&code)).expect("a payment");
-    fs::write(&path, format!("{ledger}{paid}\n")).unwrap();
+    fs::write(&path, format!("{ledger}{paid}\n")).expect("write the ledger");
 }
 
 fn lose_a_target(stand: &Stand<'_>) {
-    let Campaign { id, .. } = stand.campaign().unwrap();
+    let Campaign { id, .. } = stand.campaign().expect("a promotion");
     let summary =
         format!("UPDATE campaign_promotion_summary SET success_count = success_count - 1 WHERE promotion_id = {id}");
     assert_eq!(stand.sql().execute(&summary), 1);
