@@ -99,8 +99,7 @@ fn is_fixed(key: &str) -> bool {
     FIXED.iter().any(|(fixed, _)| *fixed == key)
 }
 
-/// Every environment variable that is read, in the order of the embedded file.
-pub fn variables() -> Vec<String> {
+static VARIABLES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut names = vec![CONFIG_FILE_VARIABLE.to_owned()];
     for key in Layers::embedded().known {
         names.push(variable(&key));
@@ -109,6 +108,11 @@ pub fn variables() -> Vec<String> {
         }
     }
     names
+});
+
+/// Every environment variable that is read, in the order of the embedded file.
+pub fn variables() -> Vec<String> {
+    VARIABLES.clone()
 }
 
 impl Layers {
@@ -233,9 +237,8 @@ impl Layers {
     /// Names of ours that nothing reads are no fault: for a service called `payout-payer` Kubernetes puts
     /// PAYOUT_PAYER_SERVICE_HOST, PAYOUT_PAYER_PORT and more of the kind into every container.
     fn warn_of_unknown(&mut self, environment: &Environment) {
-        let known = variables();
-        for name in environment.keys().filter(|name| name.starts_with("PAYOUT_") && !known.contains(name)) {
-            let meant = match nearest(name, known.iter().map(String::as_str)) {
+        for name in environment.keys().filter(|name| name.starts_with("PAYOUT_") && !VARIABLES.contains(name)) {
+            let meant = match nearest(name, VARIABLES.iter().map(String::as_str)) {
                 Some(meant) => format!("; did you mean {meant}?"),
                 None => String::new(),
             };

@@ -14,6 +14,8 @@ use crate::{Build, Campaign, Plan, Stage, World, secs, until};
 const APART: u32 = 150;
 /// `money.concurrency` of the runs: what one frozen process may have been about to send.
 const CONCURRENCY: u32 = 8;
+/// Payouts from one freeze to the next, at most: `CONCURRENCY` answers in 60 ms for some five seconds.
+const DURING_A_FREEZE: u32 = 1000;
 /// What a wait may take at worst.
 const LONG: Duration = secs(120);
 
@@ -32,9 +34,10 @@ pub struct Outcome {
     pub bound: u64,
 }
 
-fn weak() -> Build {
+/// A money that answers within so many ms and so many again.
+fn weak(latency_ms: &str) -> Build {
     World::build()
-        .money(&["--ignore-idempotency-key", "--no-cancel", "--latency-ms", "10", "--jitter-ms", "20"])
+        .money(&["--ignore-idempotency-key", "--no-cancel", "--latency-ms", latency_ms, "--jitter-ms", latency_ms])
         .set("PAYOUT_MONEY_IDEMPOTENT", "false")
         .set("PAYOUT_MONEY_CANCEL", "false")
         .set("PAYOUT_MONEY_CONCURRENCY", &CONCURRENCY.to_string())
@@ -49,7 +52,7 @@ fn weak() -> Build {
 /// When anybody is paid twice, or not at all.
 pub fn killed(kills: u32, seed: u64) -> Outcome {
     println!("{kills} kills, seed {seed}");
-    let world = weak().money(&["--lose", "0.01", "--fail-before", "0.01"]).start();
+    let world = weak("15").money(&["--lose", "0.01", "--fail-before", "0.01"]).start();
     let payouts = (kills + 1) * APART;
     let campaign = world.write(&Plan::points("SPRING", payouts));
     let stages = world.run(4).ready();
@@ -77,12 +80,13 @@ pub fn killed(kills: u32, seed: u64) -> Outcome {
 /// # Panics
 /// When more is paid twice than the frozen payers can have been about to send, or somebody is not paid.
 pub fn frozen(freezes: u32) -> Outcome {
-    let world = weak().start();
-    let payouts = (freezes + 1) * 2 * APART;
+    // The other payer pays on while one is frozen: slowly enough that some are left for the next.
+    let world = weak("40").start();
+    let payouts = (freezes + 1) * DURING_A_FREEZE;
     let campaign = world.write(&Plan::points("SPRING", payouts));
     let stages = world.run(2).ready();
     for number in 1..=freezes {
-        world.paid(u64::from(number * APART), LONG);
+        world.paid(world.money.paid() + u64::from(APART), LONG);
         let payer = &stages.payers[(number % 2) as usize];
         world.freeze_holding(payer, &campaign);
         until("its entries are taken", LONG, || {
@@ -108,7 +112,7 @@ pub fn frozen(freezes: u32) -> Outcome {
 /// # Panics
 /// When more is paid twice than the product has counted, or it does not say at start what it cannot promise.
 pub fn without_look_up(kills: u32) -> Outcome {
-    let world = weak().money(&["--no-lookup", "--lose", "0.02"]).set("PAYOUT_MONEY_LOOKUP", "false").start();
+    let world = weak("15").money(&["--no-lookup", "--lose", "0.02"]).set("PAYOUT_MONEY_LOOKUP", "false").start();
     let payouts = (kills + 1) * APART;
     let campaign = world.write(&Plan::points("SPRING", payouts));
     let stages = world.run(2).ready();
