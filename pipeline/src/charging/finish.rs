@@ -28,6 +28,9 @@ pub(super) enum Finished {
     Row(Box<Item>, Fate),
 }
 
+/// An item and its outcome, on their way to the table.
+type Written = (Box<Item>, Box<Outcome>);
+
 /// Gathers what is finished into batches, by size or by time, whichever comes first, and writes several of
 /// them at the same time.
 pub(super) async fn run(shared: Arc<Shared>, mut finished: Receiver<Finished>) {
