@@ -79,7 +79,7 @@ struct Shared {
     /// Entries that may be in flight.
     capacity: usize,
     intents: Semaphore,
-    calls: async_channel::Sender<Item>,
+    calls: async_channel::Sender<Box<Item>>,
     finished: tokio::sync::mpsc::Sender<Finished>,
 }
 
@@ -93,8 +93,8 @@ fn capacity(config: &Config) -> usize {
     (in_time as usize).clamp(config.money.concurrency.min(config.payer.in_flight), config.payer.in_flight)
 }
 
-/// How long a batch waits for more room than for one entry.
-const FILL: Duration = Duration::from_millis(10);
+/// How long a batch waits for more room than for one entry: as long as an outcome does for its batch by default.
+const FILL: Duration = Duration::from_millis(20);
 /// An entry that waited this part of its time is the last one for a while.
 const PART_OF_THE_WAIT: u32 = 3;
 
@@ -153,13 +153,13 @@ impl Charging {
         Self { shared }
     }
 
-    /// Waits for room for a batch: for a little while for half of `wanted`, because room comes back entry by entry and
+    /// Waits for room for a batch: for a little while for all of `wanted`, because room comes back entry by entry and
     /// small batches cost as many statements as large ones; then for at least one delivery.
     pub async fn room(&self, wanted: usize) -> Room {
         const CLOSED: &str = "the semaphore is never closed";
         let permits = Arc::clone(&self.shared.permits);
-        let half = u32::try_from((wanted / 2).min(self.shared.capacity / 2).max(1)).unwrap_or(1);
-        let mut room = match tokio::time::timeout(FILL, Arc::clone(&permits).acquire_many_owned(half)).await {
+        let whole = u32::try_from(wanted.min(self.shared.capacity / 2).max(1)).unwrap_or(1);
+        let mut room = match tokio::time::timeout(FILL, Arc::clone(&permits).acquire_many_owned(whole)).await {
             Ok(room) => room.expect(CLOSED),
             Err(_) => Arc::clone(&permits).acquire_owned().await.expect(CLOSED),
         };

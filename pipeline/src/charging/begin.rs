@@ -82,14 +82,14 @@ async fn begin(
     for payout in payouts {
         let Some((entry, bad)) = entries.remove(&payout.target.id) else { continue };
         if bad || is_poison(shared, &entry, &payout) {
-            let item = Item {
+            let item = Box::new(Item {
                 entry,
                 promotion: Arc::clone(&promotion),
                 payout,
                 token,
                 request: Request::LookUp,
                 resent: true,
-            };
+            });
             quarantine(shared, item, bad).await;
             continue;
         }
@@ -100,6 +100,7 @@ async fn begin(
         };
         let resent = payout.row.token != token || payout.row.may_have_executed;
         let item = Item { entry, promotion: Arc::clone(&promotion), payout, token, request: Request::Charge, resent };
+        let item = Box::new(item);
         route(shared, item, next).await;
     }
     for (entry, _) in entries.into_values() {
@@ -137,7 +138,7 @@ async fn record_intent(
 }
 
 /// Carries out what the rules say.
-pub(super) async fn route(shared: &Arc<Shared>, mut item: Item, next: Next) {
+pub(super) async fn route(shared: &Arc<Shared>, mut item: Box<Item>, next: Next) {
     let finished = match next {
         Next::Send(request) => {
             item.request = request;
@@ -173,7 +174,7 @@ fn is_poison(shared: &Shared, entry: &Entry, payout: &Payout) -> bool {
 }
 
 /// The row waits for a person from now on; the entry is held, and the partition goes on.
-async fn quarantine(shared: &Arc<Shared>, item: Item, undecodable: bool) {
+async fn quarantine(shared: &Arc<Shared>, item: Box<Item>, undecodable: bool) {
     let code = if undecodable { "UNDECODABLE" } else { "CRASHES_CONSUMER" };
     let Entry { partition, id, target, .. } = &item.entry;
     tracing::error!(%partition, entry = %id, %target, code, "entry quarantined; resolve its target");
@@ -222,7 +223,7 @@ async fn delay(shared: &Shared, delivered: &Delivered) {
 impl Finished {
     /// An item whose outcome is to be written.
     pub(super) fn write(
-        item: Item,
+        item: Box<Item>,
         write: Write,
         receipt: Option<crate::domain::outcome::Receipt>,
         code: Option<String>,
@@ -234,7 +235,7 @@ impl Finished {
     }
 
     /// An item about which nothing is to be written.
-    pub(super) fn row(item: Item, fate: Fate) -> Self {
+    pub(super) fn row(item: Box<Item>, fate: Fate) -> Self {
         Self::Row(item, fate)
     }
 }

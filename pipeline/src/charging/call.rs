@@ -21,7 +21,7 @@ use crate::money::{Connection, charge_body};
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Takes items from the queue for as long as the process lives.
-pub(super) async fn work(shared: Arc<Shared>, queue: async_channel::Receiver<Item>) {
+pub(super) async fn work(shared: Arc<Shared>, queue: async_channel::Receiver<Box<Item>>) {
     let mut connection = shared.tools.money.connection();
     while let Ok(item) = queue.recv().await {
         let finished = exchange(&shared, &mut connection, item).await;
@@ -33,7 +33,7 @@ pub(super) async fn work(shared: Arc<Shared>, queue: async_channel::Receiver<Ite
 
 /// Asks until the rules say what to write. At most a look-up, a charge and a cancel: each asks more than the
 /// one before.
-async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: Item) -> Finished {
+async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: Box<Item>) -> Finished {
     loop {
         if !may_send(shared, &item).await {
             return not_called(item);
@@ -136,7 +136,7 @@ async fn react(shared: &Shared, item: &Item, answer: &Answer) {
 
 /// Nothing was sent. A fresh intent is taken back, if nothing else is known of the row; an unknown outcome
 /// stays what it is.
-fn not_called(item: Item) -> Finished {
+fn not_called(item: Box<Item>) -> Finished {
     if item.resent {
         let fate = if item.payout.row.waits.is_some() { Fate::Hold } else { Fate::Park };
         return Finished::row(item, fate);
@@ -144,7 +144,7 @@ fn not_called(item: Item) -> Finished {
     Finished::write(item, Write { effect: Effect::NotCalled, another_attempt: false }, None, None, None)
 }
 
-fn written(item: Item, write: Write, answer: Answer) -> Finished {
+fn written(item: Box<Item>, write: Write, answer: Answer) -> Finished {
     let (code, message) = match write.effect {
         Effect::Paid => (None, None),
         Effect::Failed | Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled | Effect::Unknown(_) => {

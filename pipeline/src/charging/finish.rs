@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::Shared;
 use super::item::{Fate, Item};
@@ -21,9 +22,9 @@ use crate::streams::{Park, Parking, Settle};
 /// An item that needs nothing more from `money`.
 pub(super) enum Finished {
     /// Its outcome is to be written.
-    Write(Item, Box<Outcome>),
+    Write(Box<Item>, Box<Outcome>),
     /// Its row stands as it should.
-    Row(Item, Fate),
+    Row(Box<Item>, Fate),
 }
 
 /// Gathers what is finished into batches, by size or by time, whichever comes first, and writes several of
@@ -53,11 +54,11 @@ pub(super) async fn run(shared: Arc<Shared>, mut finished: Receiver<Finished>) {
 
 async fn write(shared: Arc<Shared>, batch: Vec<Finished>, writer: OwnedSemaphorePermit) {
     let mut done: Vec<Done> = Vec::with_capacity(batch.len());
-    let mut by_promotion: HashMap<PromotionId, Vec<(Item, Outcome)>> = HashMap::new();
+    let mut by_promotion: HashMap<PromotionId, Vec<(Box<Item>, Box<Outcome>)>> = HashMap::new();
     for finished in batch {
         match finished {
             Finished::Row(item, fate) => done.push(Done { fate, row: item.payout.row, code: None, item }),
-            Finished::Write(item, outcome) => by_promotion.entry(item.promotion.id).or_default().push((item, *outcome)),
+            Finished::Write(item, outcome) => by_promotion.entry(item.promotion.id).or_default().push((item, outcome)),
         }
     }
     for writes in by_promotion.into_values() {
@@ -70,7 +71,7 @@ async fn write(shared: Arc<Shared>, batch: Vec<Finished>, writer: OwnedSemaphore
 
 /// An item with its row as it stands after the write.
 struct Done {
-    item: Item,
+    item: Box<Item>,
     row: ResultRow,
     fate: Fate,
     code: Option<String>,
@@ -79,16 +80,18 @@ struct Done {
 /// Writes outcomes and goes on trying while the database is away: an outcome that is not written is looked up
 /// later, but one that is known should not be thrown away. Writing twice is harmless, the rows are guarded; a
 /// commit whose answer was lost shows itself when the statement is repeated and the rows are read back.
-async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outcome)>, done: &mut Vec<Done>) {
-    let (mut items, mut outcomes) = (HashMap::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
-    for (item, outcome) in writes {
-        items.insert(outcome.target, item);
-        outcomes.push(outcome);
-    }
+async fn record(
+    shared: &Shared,
+    promotion: &Promotion,
+    mut writes: Vec<(Box<Item>, Box<Outcome>)>,
+    done: &mut Vec<Done>,
+) {
+    writes.sort_unstable_by_key(|(_, outcome)| outcome.target);
+    let (items, mut outcomes): (Vec<_>, Vec<_>) = writes.into_iter().map(|(item, outcome)| (item, *outcome)).unzip();
     crash::point("charging.before_record");
     let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
     let mut in_doubt = false;
-    let rows = loop {
+    let mut rows = loop {
         if in_doubt && !resolved(shared, promotion, &outcomes).await && patience.wait().await {
             continue;
         }
@@ -105,10 +108,10 @@ async fn record(shared: &Shared, promotion: &Promotion, writes: Vec<(Item, Outco
         }
     };
     crash::point("charging.recorded");
-    let mut outcomes: HashMap<TargetId, Outcome> =
-        outcomes.into_iter().map(|outcome| (outcome.target, outcome)).collect();
-    for (target, row) in rows {
-        let (Some(item), Some(outcome)) = (items.remove(&target), outcomes.remove(&target)) else { continue };
+    rows.sort_unstable_by_key(|(target, _)| *target);
+    for (item, outcome) in items.into_iter().zip(outcomes) {
+        let Ok(at) = rows.binary_search_by_key(&outcome.target, |(target, _)| *target) else { continue };
+        let row = rows[at].1;
         tell(&outcome, &row);
         done.push(Done { fate: Fate::of(&row), item, row, code: outcome.code });
     }
@@ -233,8 +236,10 @@ fn dead_letter(item: &Item, row: &ResultRow, code: Option<&str>, now_ms: i64) ->
 }
 
 fn count(done: &[Done], now_ms: i64) {
+    let now = Instant::now();
+    let mut completed: BTreeMap<Completed, usize> = BTreeMap::new();
     for Done { item, row, fate, code } in done {
-        let completed = match (fate, row.status) {
+        let outcome = match (fate, row.status) {
             (Fate::Settle(Counter::Fail), _) => {
                 metrics::dead_lettered(dead_reason(code.as_deref()));
                 Completed::Failed
@@ -243,12 +248,13 @@ fn count(done: &[Done], now_ms: i64) {
             (Fate::Park, _) => Completed::Parked,
             (Fate::Hold, _) => Completed::Held,
         };
-        metrics::completed(completed, 1);
+        *completed.entry(outcome).or_default() += 1;
         if let (Fate::Settle(_), Some(published_at_ms)) = (fate, item.entry.published_at_ms) {
             metrics::settled_after(Duration::from_millis(now_ms.saturating_sub(published_at_ms).max(0).unsigned_abs()));
         }
-        metrics::batch_took(item.entry.taken_at.elapsed());
+        metrics::batch_took(now.saturating_duration_since(item.entry.taken_at));
     }
+    completed.into_iter().for_each(|(outcome, items)| metrics::completed(outcome, items));
 }
 
 fn dead_reason(code: Option<&str>) -> DeadReason {

@@ -18,7 +18,7 @@ use hyper::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connect::{Connected, NotConnected, Stream};
 use super::endpoint::Outgoing;
@@ -37,7 +37,12 @@ const HEAD_LIMIT: usize = 64 * 1024;
 pub struct Connection {
     shared: Arc<Shared>,
     idle: Option<Live>,
+    alarm: Alarm,
 }
+
+/// The deadline of the request that is under way. One timer for all: moving it to a later time costs nothing, where a timer
+/// for each request is put into the runtime's wheel and taken out again.
+struct Alarm(Option<Pin<Box<Sleep>>>);
 
 /// An open connection on which no request is under way.
 struct Live {
@@ -63,7 +68,7 @@ enum Sent {
 
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, idle: None }
+        Self { shared, idle: None, alarm: Alarm(None) }
     }
 
     /// Asks `money` to pay. `path` is the payout type's, behind the base URL.
@@ -98,7 +103,7 @@ impl Connection {
         let deadline = Instant::now() + self.shared.timeout;
         let outgoing = match self.idle.take().filter(Live::is_usable) {
             None => outgoing,
-            Some(mut live) => match live.send(outgoing, deadline).await {
+            Some(mut live) => match live.send(outgoing, deadline, &mut self.alarm).await {
                 Sent::Answered(response) => return self.finish(live, response, deadline).await,
                 Sent::Silent(silence) => return Exchange::NoAnswer(silence),
                 Sent::GivenBack(outgoing) => *outgoing,
@@ -108,7 +113,7 @@ impl Connection {
             Ok(live) => live,
             Err((problem, detail)) => return Exchange::NotConnected { problem, detail },
         };
-        match live.send(outgoing, deadline).await {
+        match live.send(outgoing, deadline, &mut self.alarm).await {
             Sent::Answered(response) => self.finish(live, response, deadline).await,
             Sent::Silent(silence) => Exchange::NoAnswer(silence),
             Sent::GivenBack(_) => closed(),
@@ -120,7 +125,7 @@ impl Connection {
         let (head, body) = response.into_parts();
         let (status, headers) = (head.status, head.headers);
         let limit = self.shared.body_limit;
-        let read = timeout_at(deadline, live.driver.read(body, limit)).await;
+        let read = self.alarm.before(deadline, live.driver.read(body, limit)).await;
         match read.unwrap_or(Err(BodyProblem::Timeout)) {
             Err(problem) => Exchange::HeadersOnly { status, headers, problem },
             Ok(body) => {
@@ -143,10 +148,28 @@ fn closed() -> Exchange {
     Exchange::NotConnected { problem: ConnectProblem::ClosedBeforeUse, detail }
 }
 
+impl Alarm {
+    /// Waits for `future`; nothing when it has not ended before the deadline.
+    async fn before<F: Future>(&mut self, deadline: Instant, future: F) -> Option<F::Output> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+}
+
 impl Live {
     async fn connect(shared: &Shared, deadline: Instant) -> Result<Self, NotConnected> {
         let Connected { stream, probe } = shared.connector.connect(deadline).await?;
-        let opening = http1::Builder::new().max_buf_size(HEAD_LIMIT).handshake(TokioIo::new(stream)).await;
+        // One small write costs less than a gathering one.
+        let opening =
+            http1::Builder::new().max_buf_size(HEAD_LIMIT).writev(false).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = opening.map_err(|error| (ConnectProblem::ClosedBeforeUse, error.to_string()))?;
         let driver = Driver { connection, ended: false };
         Ok(Self { sender, driver, probe, used_at: Instant::now() })
@@ -159,17 +182,17 @@ impl Live {
         self.used_at.elapsed() < IDLE_LIMIT && silent()
     }
 
-    async fn send(&mut self, outgoing: Outgoing, deadline: Instant) -> Sent {
+    async fn send(&mut self, outgoing: Outgoing, deadline: Instant, alarm: &mut Alarm) -> Sent {
         let driver = &mut self.driver;
         let mut answer = pin!(self.sender.try_send_request(outgoing));
         let answered = poll_fn(|cx| {
             driver.advance(cx);
             answer.as_mut().poll(cx)
         });
-        match timeout_at(deadline, answered).await {
-            Err(_) => Sent::Silent(Silence::Timeout),
-            Ok(Ok(response)) => Sent::Answered(response),
-            Ok(Err(mut failed)) => match failed.take_message() {
+        match alarm.before(deadline, answered).await {
+            None => Sent::Silent(Silence::Timeout),
+            Some(Ok(response)) => Sent::Answered(response),
+            Some(Err(mut failed)) => match failed.take_message() {
                 Some(outgoing) => Sent::GivenBack(Box::new(outgoing)),
                 None => Sent::Silent(silence(failed.error())),
             },

@@ -26,6 +26,8 @@ pub(super) struct Endpoint {
     pub(super) port: u16,
     prefix: String,
     headers: HeaderMap,
+    /// The same with all that a charge carries; the key in it is replaced.
+    charge_headers: HeaderMap,
 }
 
 impl Endpoint {
@@ -64,41 +66,44 @@ impl Endpoint {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        Ok(Self { encrypted, host, port, prefix: uri.path().trim_end_matches('/').to_owned(), headers })
+        let mut charge_headers = headers.clone();
+        charge_headers.insert(CONTENT_TYPE, JSON);
+        charge_headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_static(""));
+        let prefix = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { encrypted, host, port, prefix, headers, charge_headers })
     }
 
     /// `POST {base}{path}`. Nothing where the path or the key cannot be written into a request.
     pub(super) fn charge(&self, path: &str, key: &IdempotencyKey, body: Bytes) -> Option<Outgoing> {
-        let mut request = self.request(Method::POST, format!("{}{path}", self.prefix), body)?;
         let mut key = HeaderValue::from_str(key.as_str()).ok()?;
         key.set_sensitive(true);
-        request.headers_mut().insert(CONTENT_TYPE, JSON);
-        request.headers_mut().insert(IDEMPOTENCY_KEY, key);
-        Some(request)
+        let mut headers = self.charge_headers.clone();
+        headers.insert(IDEMPOTENCY_KEY, key);
+        request(Method::POST, format!("{}{path}", self.prefix), headers, body)
     }
 
     /// `GET {base}/internal/v1/campaigns/charges/{key}`.
     pub(super) fn look_up(&self, key: &IdempotencyKey) -> Option<Outgoing> {
         let key = utf8_percent_encode(key.as_str(), KEY_IN_PATH);
-        self.request(Method::GET, format!("{}{CHARGES}{key}", self.prefix), Bytes::new())
+        request(Method::GET, format!("{}{CHARGES}{key}", self.prefix), self.headers.clone(), Bytes::new())
     }
 
     /// `POST {base}/internal/v1/campaigns/charges/{key}/cancel`. It carries no `Idempotency-Key`: that key
     /// belongs to the charge's body.
     pub(super) fn cancel(&self, key: &IdempotencyKey) -> Option<Outgoing> {
         let key = utf8_percent_encode(key.as_str(), KEY_IN_PATH);
-        let mut request = self.request(Method::POST, format!("{}{CHARGES}{key}/cancel", self.prefix), Bytes::new())?;
+        let mut headers = self.headers.clone();
         // hyper leaves it out for an empty body; some servers then answer 411.
-        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        Some(request)
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        request(Method::POST, format!("{}{CHARGES}{key}/cancel", self.prefix), headers, Bytes::new())
     }
+}
 
-    fn request(&self, method: Method, path: String, body: Bytes) -> Option<Outgoing> {
-        let uri = Uri::try_from(path).ok().filter(|uri| uri.authority().is_none() && uri.path().starts_with('/'))?;
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers.clone();
-        Some(request)
-    }
+fn request(method: Method, path: String, headers: HeaderMap, body: Bytes) -> Option<Outgoing> {
+    let uri = Uri::try_from(path).ok().filter(|uri| uri.authority().is_none() && uri.path().starts_with('/'))?;
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Some(request)
 }

@@ -27,9 +27,9 @@ pub async fn update(
     counts: Counts,
 ) {
     prove_rarely(tools, seen, promotion).await;
-    let rate = rate(seen, counts.settled());
-    let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let left = promotion.total_count.saturating_sub(counts.settled());
+    let rate = rate(seen, counts.settled(), left);
+    let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let estimated_end_ms = (rate > 0.0).then(|| now_ms + (left as f64 / rate * 1000.0) as i64);
     let proof = seen.proof.as_ref().map(|(_, _, proof)| proof);
     let held: u64 = states.iter().map(|state| state.held).sum();
@@ -77,9 +77,9 @@ fn states_of(
     ]
 }
 
-fn rate(seen: &mut Seen, settled: u64) -> f64 {
+fn rate(seen: &mut Seen, settled: u64, left: u64) -> f64 {
     let now = Instant::now();
-    seen.settled.push_back((now, settled));
+    seen.note(now, settled, left);
     while seen.settled.len() > 2 && seen.settled.front().is_some_and(|(at, _)| now - *at > RATE_SPAN) {
         seen.settled.pop_front();
     }

@@ -56,7 +56,7 @@ async fn run(context: Context) -> anyhow::Result<()> {
         if began >= next_sweep {
             next_sweep = began + config.sweep_interval;
         }
-        let pause = config.flush_interval.saturating_sub(began.elapsed());
+        let pause = progress.pause(config.flush_interval).saturating_sub(began.elapsed());
         if startup::pause(&tools.context.shutdown, &tools.context.health, pause).await {
             return Ok(());
         }

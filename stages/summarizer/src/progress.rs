@@ -2,11 +2,15 @@
 //! closer.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use pipeline::domain::{Counts, EntryId, Partition, PromotionId};
 use pipeline::metrics::PromotionFigures;
 use pipeline::store::Proof;
 use tokio::time::Instant;
+
+/// Pause between two looks at a promotion that is about to end, at least.
+const SOON: Duration = Duration::from_millis(50);
 
 /// Of all running promotions.
 #[derive(Default)]
@@ -20,11 +24,13 @@ pub struct Seen {
     /// Settled targets at the flushes of the last seconds.
     pub settled: std::collections::VecDeque<(Instant, u64)>,
     /// What MySQL last proved, when, and how long that took.
-    pub proof: Option<(Instant, std::time::Duration, Proof)>,
+    pub proof: Option<(Instant, Duration, Proof)>,
     /// Dead letters that had been dropped by the last flush.
     pub dropped: u64,
     /// Counts of the last flush.
     pub flushed: Option<Counts>,
+    /// When it will have ended, if what was settled since the flush before goes on at that pace.
+    pub end_in: Option<Duration>,
     /// What is shown.
     pub figures: Option<PromotionFigures>,
 }
@@ -49,8 +55,54 @@ impl Progress {
         self.0.entry(id).or_default()
     }
 
+    /// How long to wait for the next look: `interval`, or less when a promotion is about to end, so that its end does not
+    /// wait for a flush. One that does not move is not waited for.
+    pub fn pause(&self, interval: Duration) -> Duration {
+        let soonest = self.0.values().filter_map(|seen| seen.end_in).min();
+        soonest.map_or(interval, |end_in| end_in.max(SOON).min(interval))
+    }
+
     /// What is shown of all of them.
     pub fn figures(&self) -> Vec<PromotionFigures> {
         self.0.values().filter_map(|seen| seen.figures.clone()).collect()
+    }
+}
+
+impl Seen {
+    /// Takes note of what is settled, and of what is left.
+    pub fn note(&mut self, now: Instant, settled: u64, left: u64) {
+        self.end_in = self.settled.back().and_then(|(at, before)| {
+            let moved = settled.checked_sub(*before).filter(|moved| *moved > 0)?;
+            Some((now - *at).mul_f64(left as f64 / moved as f64))
+        });
+        self.settled.push_back((now, settled));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promotion_that_is_about_to_end_is_looked_at_sooner_unless_it_stands_still() {
+        const INTERVAL: Duration = Duration::from_secs(1);
+        let mut progress = Progress::default();
+        assert_eq!(progress.pause(INTERVAL), INTERVAL, "nothing runs");
+        let (id, begun) = (PromotionId(1), Instant::now());
+        // settled, left, pause
+        let looks = [
+            (0, 1_000, 1_000),
+            (100, 900, 1_000),
+            (700, 300, 500),
+            (950, 50, 200),
+            (990, 10, 250),
+            (990, 10, 1_000),
+            (999, 1, 111),
+        ];
+        for (second, (settled, left, pause_ms)) in (0..).zip(looks) {
+            progress.of(id).note(begun + INTERVAL * second, settled, left);
+            let pause = progress.pause(INTERVAL);
+            assert_eq!(pause.as_millis(), pause_ms, "{settled} settled, {left} left");
+        }
     }
 }
