@@ -27,6 +27,9 @@ pub(super) enum Finished {
     Row(Box<Item>, Fate),
 }
 
+/// An item and its outcome, on their way to the table.
+type Written = (Box<Item>, Box<Outcome>);
+
 /// Gathers what is finished into batches, by size or by time, whichever comes first, and writes several of
 /// them at the same time.
 pub(super) async fn run(shared: Arc<Shared>, mut finished: Receiver<Finished>) {
@@ -54,7 +57,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut finished: Receiver<Finished>) {
 
 async fn write(shared: Arc<Shared>, batch: Vec<Finished>, writer: OwnedSemaphorePermit) {
     let mut done: Vec<Done> = Vec::with_capacity(batch.len());
-    let mut by_promotion: HashMap<PromotionId, Vec<(Box<Item>, Box<Outcome>)>> = HashMap::new();
+    let mut by_promotion: HashMap<PromotionId, Vec<Written>> = HashMap::new();
     for finished in batch {
         match finished {
             Finished::Row(item, fate) => done.push(Done { fate, row: item.payout.row, code: None, item }),
@@ -80,12 +83,7 @@ struct Done {
 /// Writes outcomes and goes on trying while the database is away: an outcome that is not written is looked up
 /// later, but one that is known should not be thrown away. Writing twice is harmless, the rows are guarded; a
 /// commit whose answer was lost shows itself when the statement is repeated and the rows are read back.
-async fn record(
-    shared: &Shared,
-    promotion: &Promotion,
-    mut writes: Vec<(Box<Item>, Box<Outcome>)>,
-    done: &mut Vec<Done>,
-) {
+async fn record(shared: &Shared, promotion: &Promotion, mut writes: Vec<Written>, done: &mut Vec<Done>) {
     writes.sort_unstable_by_key(|(_, outcome)| outcome.target);
     let (items, mut outcomes): (Vec<_>, Vec<_>) = writes.into_iter().map(|(item, outcome)| (item, *outcome)).unzip();
     crash::point("charging.before_record");
