@@ -91,3 +91,20 @@ async fn a_payment_counts_for_a_row_that_somebody_else_has_touched_since() {
     assert_eq!(record(&tables, outcomes).await, [row(1, "k1"), row(2, "k2"), row(3, "k3")]);
     assert_eq!(tables.read(2).await.retry_count, 1, "as it stands in the row, not as it was remembered");
 }
+
+#[tokio::test]
+async fn a_batch_does_not_wait_for_rows_in_between_that_somebody_else_is_writing() {
+    let tables = tables(PayoutType::point(), 3).await;
+    let rows = tables.begin(&[1, 3], MINE, Claim::First).await;
+    tables.begin(&[2], ANOTHERS, Claim::First).await;
+    let mut other = tables.pool.begin().await.unwrap();
+    let sql = "UPDATE campaign_promotion_point_results SET retry_count = 7 WHERE point_target_id = 2";
+    sqlx::raw_sql(sql).execute(&mut *other).await.unwrap();
+    let mut outcomes = [paid(1, rows[0], "a"), paid(3, rows[1], "b")];
+    // It would wait for as long as the other transaction is open.
+    let recorded = tables.store.record(&tables.kind, PROMOTION, &mut outcomes);
+    let recorded = tokio::time::timeout(std::time::Duration::from_secs(4), recorded).await;
+    assert_eq!(recorded.expect("it waits").unwrap().len(), 2);
+    other.commit().await.unwrap();
+    assert_eq!(tables.read(2).await.retry_count, 7);
+}

@@ -97,6 +97,8 @@ impl Steps<'_> {
         self.commit(Who::Worker(worker), "commits the intent", db, true, state);
     }
 
+    /// A payer whose statement proved that the row is new does not read it: the same as reading it at once, which is one of
+    /// the orders that are explored here.
     fn read_back(&mut self, worker: usize, seq: u8) {
         let (mine, now) = (worker as u8, self.from.now);
         let row = match self.from.db.row {
