@@ -56,9 +56,6 @@ pub(super) async fn run(shared: Arc<Shared>, mut finished: Receiver<Finished>) {
     }
 }
 
-/// An item with what is to be written of it.
-type Written = (Box<Item>, Box<Outcome>);
-
 async fn write(shared: Arc<Shared>, batch: Vec<Finished>, writer: OwnedSemaphorePermit) {
     let mut done: Vec<Done> = Vec::with_capacity(batch.len());
     let mut by_promotion: HashMap<PromotionId, Vec<Written>> = HashMap::new();
