@@ -62,8 +62,11 @@ impl Stand<'_> {
                 Ok(true)
             }
             Fault::Money { weather, .. } => {
-                self.money.faults(weather.faults());
-                Ok(true)
+                let runs = self.money.process().is_running();
+                if runs {
+                    self.money.faults(weather.faults());
+                }
+                Ok(runs)
             }
             Fault::KillMoney { .. } => self.money.process().kill9().map(|()| true),
             Fault::Stop { .. } => self.change("stop"),
@@ -100,7 +103,10 @@ impl Stand<'_> {
                 Ok(())
             }
             Fault::Money { .. } => {
-                self.money.faults(self.plan.weather.faults());
+                // Who was killed meanwhile has forgotten it.
+                if self.money.process().is_running() {
+                    self.money.faults(self.plan.weather.faults());
+                }
                 Ok(())
             }
             Fault::KillMoney { .. } => {
