@@ -88,7 +88,7 @@ impl Stand<'_> {
             self.wake_servers();
         }
         match fault {
-            Fault::KillStage { stage, .. } | Fault::RemoveReplica { stage, .. } => self.crew.start(stage, None),
+            Fault::KillStage { stage, .. } | Fault::RemoveReplica { stage, .. } => self.crew.start(stage),
             Fault::FreezeStage { stage, .. } => self.thaw(stage),
             Fault::KillRedis { .. } | Fault::CutRedis { .. } => self.redis.restart(),
             Fault::TurnBackRedis { .. } => self.turn_back(),
@@ -178,7 +178,7 @@ impl Stand<'_> {
                 names.iter().filter(|name| number(name).as_ref() == Some(&turn)).cloned().collect();
             self.crew.end(&of_turn)?;
             for name in of_turn {
-                self.crew.start(&name, None)?;
+                self.crew.start(&name)?;
             }
         }
         Ok(true)
