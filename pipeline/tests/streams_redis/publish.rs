@@ -73,6 +73,19 @@ async fn a_lost_group_is_made_again_and_delivers_exactly_what_is_left() {
 }
 
 #[tokio::test]
+async fn a_stream_that_was_deleted_is_counted_from_the_beginning_again() {
+    let mut space = Space::fresh().await;
+    space.publish(1..=3).await;
+    let read = space.read("a", 2).await;
+    assert_eq!(space.settle(&read).await, 2);
+    space.say(&format!("DEL {}", keys::targets(P))).await;
+    space.publish(1..=3).await;
+    let read = space.read("a", 3).await;
+    assert_eq!(space.settle(&read).await, 3);
+    assert_eq!((space.counted("published_count").await, space.counted("success_count").await), (3, 3));
+}
+
+#[tokio::test]
 async fn the_window_bounds_what_is_outstanding() {
     let mut space = Space::fresh().await;
     let windowed = |expected, targets: std::ops::RangeInclusive<i64>| pipeline::streams::Publish {

@@ -45,6 +45,8 @@ if window > 0 and n > 0 and len + n > window then
   local outstanding = math.max(0, len - held)
   if outstanding + n > window then return {'FULL', outstanding} end
 end
+-- A stream that is gone is filled from the beginning, and everything final on it is settled again: counted anew.
+if ts == 'none' and th == 'hash' then call('DEL', h) end
 if not group then call('XGROUP', 'CREATE', s, g, '0', 'MKSTREAM') end
 for k = 5, #ARGV, 2 do call('XADD', s, ARGV[k], 'd', ARGV[k + 1]) end
 if n > 0 then call('HINCRBY', h, 'published_count', n) end
