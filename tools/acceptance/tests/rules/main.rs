@@ -8,6 +8,7 @@ mod limits;
 mod operators;
 mod outside;
 mod processes;
+mod scaling;
 mod secrets;
 mod unknown;
 
