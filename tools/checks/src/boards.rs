@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::Made;
 
 /// Newest version of the classic model.
-pub const SCHEMA_VERSION: u64 = 42;
+const SCHEMA_VERSION: u64 = 42;
 /// Columns of the grid.
 const WIDTH: u64 = 24;
 

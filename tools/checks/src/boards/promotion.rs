@@ -22,7 +22,7 @@ fn numbers(board: Board) -> Board {
         .with(panel(Number, "Rate", "Settled a second over 15 s. At the limit of money, more payers do not help.", "ops")
             .query(r#"sum(max by (promotion) (payout_promotion_rate_items_per_second{JOB, promotion=~"$promotion"}))"#, "rate"))
         .with(panel(Number, "Time left", "At that rate. None while it stands still: runbook PromotionDeadlineAtRisk.", "s")
-            .query(r#"max(max by (promotion) (payout_promotion_estimated_end_timestamp_seconds{JOB, promotion=~"$promotion"})) - time()"#, "left"))
+            .query(r#"clamp_min(max(max by (promotion) (payout_promotion_estimated_end_timestamp_seconds{JOB, promotion=~"$promotion"})) - time(), 0)"#, "left"))
         .with(panel(Number, "Failed", "Final. promoctl promotion show groups them by code, with money.", "short")
             .query(r#"sum(max by (promotion) (payout_promotion_items{JOB, promotion=~"$promotion", state="failed"}))"#, "failed"))
         .with(panel(Number, "Wait for a person", "The promotion cannot complete before each is resolved: promoctl resolve.", "short")

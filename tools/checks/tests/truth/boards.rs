@@ -57,7 +57,7 @@ fn every_board_has_a_fixed_uid_the_newest_schema_and_cannot_be_edited() {
     for (file, board) in boards() {
         let uid = board["uid"].as_str().unwrap();
         assert!(uid.len() <= 40 && uid.starts_with("payout-") && uids.insert(uid.to_owned()), "{file}");
-        assert_eq!(board["schemaVersion"], checks::boards::SCHEMA_VERSION, "{file}");
+        assert_eq!(board["schemaVersion"], 42, "{file}: the newest of the classic model");
         assert_eq!(board["editable"], false, "{file}");
         assert_eq!(board["tags"][0], "payout", "{file}");
         assert!(board["refresh"].is_string() && board["id"].is_null(), "{file}");
@@ -130,6 +130,60 @@ fn every_query_parses_and_selects_what_there_is_in_the_chosen_jobs() {
             assert!(!target["legendFormat"].as_str().unwrap().is_empty(), "{file}: {query}");
         }
     }
+}
+
+/// Titles of panels that look back over a fixed time, and why.
+const FIXED: [(&str, &str); 8] = [
+    ("Money rejects us", "an hour: whoever looks now must see what happened before"),
+    ("Unlisted refusals", "an hour, likewise"),
+    ("Quarantined", "an hour, likewise"),
+    ("Partitions rebuilt", "an hour, likewise"),
+    ("Streams lost", "an hour, likewise"),
+    ("Failures", "as the alert FailureRatioHigh smooths it"),
+    ("Turned away", "as the alert DownstreamThrottled smooths it"),
+    ("Unknown", "likewise"),
+];
+
+#[test]
+fn rates_are_taken_over_the_interval_that_grafana_computes() {
+    let mut fixed = BTreeSet::new();
+    for (file, board) in boards() {
+        for panel in panels(&board) {
+            let title = panel["title"].as_str().unwrap();
+            for target in list(&panel["targets"]) {
+                let query = target["expr"].as_str().unwrap();
+                for range in query.split('[').skip(1).filter_map(|rest| rest.split(']').next()) {
+                    let excepted = FIXED.iter().any(|(named, _)| *named == title);
+                    assert!(range == "$__rate_interval" || excepted, "{file}: {title}: [{range}]");
+                    if range != "$__rate_interval" {
+                        fixed.insert(title.to_owned());
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(fixed, FIXED.iter().map(|(title, _)| (*title).to_owned()).collect(), "an exception that is none");
+}
+
+#[test]
+fn every_query_of_a_board_with_a_choice_of_replicas_obeys_it() {
+    // The other boards show all replicas together: who chose one there would not see the one that is ill.
+    let mut boards_with_choice = 0;
+    for (file, board) in boards() {
+        let of_replica = |variable: &&Value| variable["name"] == "instance";
+        if !list(&board["templating"]["list"]).iter().any(of_replica) {
+            continue;
+        }
+        boards_with_choice += 1;
+        for target in panels(&board).into_iter().flat_map(|panel| list(&panel["targets"])) {
+            let query = target["expr"].as_str().unwrap();
+            for found in crate::promql::selected(&substituted(query)) {
+                let obeys = found.selector.matchers.matchers.iter().any(|matcher| matcher.name == "instance");
+                assert!(obeys, "{file}: {query}");
+            }
+        }
+    }
+    assert_eq!(boards_with_choice, 1, "the board of stages and replicas");
 }
 
 #[test]

@@ -149,6 +149,11 @@ fn payers_are_scaled_by_a_series_that_the_rules_make_and_never_to_zero() {
     let query = plain(&scaled["spec"]["triggers"][0]["metadata"]["query"]);
     assert!(crate::alerts::recorded().contains(&query), "{query}");
     assert!(scaled["spec"]["minReplicaCount"].as_u64().unwrap() > 0);
+    let scales = support::yaml(&format!("deploy/k8s/{}.yaml", plain(&scaled["spec"]["scaleTargetRef"]["name"])));
+    assert_eq!(plain(&scales["kind"]), "Deployment");
+    // The sum is of all replicas: each is to have its share.
+    let trigger = &scaled["spec"]["triggers"][0];
+    assert_eq!((plain(&trigger["type"]), plain(&trigger["metricType"])), ("prometheus".into(), "AverageValue".into()));
     let per_payer = plain(&scaled["spec"]["triggers"][0]["metadata"]["threshold"]);
     assert_eq!(per_payer, support::defaults()["payer"]["in_flight"].to_string(), "payer.in_flight");
 }
