@@ -34,8 +34,8 @@ const NEEDS: &[Need] = &[
     },
     Need {
         package: "prometheus",
-        programs: &["promtool"],
-        purpose: "promtool, which checks and tests the alerts",
+        programs: &["prometheus"],
+        purpose: "runs what the boards ask; its promtool checks and tests the alerts",
         services: &["prometheus"],
     },
 ];

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that a developer runs on this project, in one place.
 
 mod bench;
+mod boards;
 mod demo;
 mod down;
 mod http;
@@ -35,6 +36,8 @@ enum Command {
     Demo(demo::Options),
     /// Measures the pipeline against the bare loop, each stage against its ceiling, latency and idle cost
     Bench(bench::Options),
+    /// Draws what Grafana's boards show of a real run of a minute, with every fault
+    Boards(boards::Options),
     /// Makes docs/reliability.md of what chaos, model and fuzzing left behind
     Reliability,
     /// Ends what a demo left running
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Boards(options) => boards::run(&options),
         Command::Reliability => reliability::run(),
         Command::Down => down::run(),
     };
