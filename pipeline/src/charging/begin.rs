@@ -211,14 +211,15 @@ async fn delete(shared: &Shared, partition: crate::domain::Partition, id: crate:
     }
 }
 
-/// A record of a later version: parked at the slowest pace, until this binary has been replaced.
+/// A record of a later version: parked at the slowest pace, until this binary has been replaced. That pace goes by
+/// the entry's count of deliveries, which must not reach what a newer binary would take for a poisoned one.
 async fn delay(shared: &Shared, delivered: &Delivered) {
-    const SLOWEST: u32 = 30;
+    let slowest = shared.tools.config.retry.poison_deliveries.saturating_sub(1);
     tracing::warn!(partition = %delivered.delivery.partition, "entry of a later version; left for a newer binary");
     let park = crate::streams::Park {
         partition: delivered.delivery.partition,
         to: crate::streams::Parking::Retry,
-        entries: vec![(delivered.delivery.id, SLOWEST, 0)],
+        entries: vec![(delivered.delivery.id, slowest, 0)],
     };
     if let Err(error) = shared.tools.streams.park(vec![park], &shared.tools.consumer).await {
         metrics::error(ErrorClass::Redis);

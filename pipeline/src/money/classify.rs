@@ -145,9 +145,9 @@ impl Contract {
 
     fn cancelled(&self, status: StatusCode, headers: &HeaderMap, content: Content) -> Answer {
         match (status.as_u16(), content) {
-            (200, Content::Acknowledged | Content::Empty) => Answer::new(Verdict::Cancelled, CANCELLED),
+            (200, Content::Acknowledged) => Answer::new(Verdict::Cancelled, CANCELLED),
             (200, Content::Declined { code, .. }) if code == CANCELLED => Answer::new(Verdict::Cancelled, CANCELLED),
-            // An intermediary's page is no acknowledgement, and 409 without an answer may be either.
+            // An intermediary's page is no acknowledgement, nor is an answer that lost its body; and 409 without an answer may be either.
             (200 | 409, content) => self.stored(status, content),
             (_, content) => by_status_alone(status, headers, content),
         }

@@ -225,7 +225,7 @@ impl Run {
             }
         }
         self.prometheus.until("sum(payout_promotion_drift_items) > 0");
-        self.prometheus.until("sum(increase(payout_streams_rebuilt_total[4s])) > 0");
+        self.prometheus.until(r#"ALERTS{alertname="PartitionRebuilt", alertstate="firing"}"#);
     }
 
     fn command(&self, args: &[&str]) {

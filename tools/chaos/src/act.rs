@@ -62,8 +62,11 @@ impl Stand<'_> {
                 Ok(true)
             }
             Fault::Money { weather, .. } => {
-                self.money.faults(weather.faults());
-                Ok(true)
+                let runs = self.money.process().is_running();
+                if runs {
+                    self.money.faults(weather.faults());
+                }
+                Ok(runs)
             }
             Fault::KillMoney { .. } => self.money.process().kill9().map(|()| true),
             Fault::Stop { .. } => self.change("stop"),
@@ -85,7 +88,7 @@ impl Stand<'_> {
             self.wake_servers();
         }
         match fault {
-            Fault::KillStage { stage, .. } | Fault::RemoveReplica { stage, .. } => self.crew.start(stage, None),
+            Fault::KillStage { stage, .. } | Fault::RemoveReplica { stage, .. } => self.crew.start(stage),
             Fault::FreezeStage { stage, .. } => self.thaw(stage),
             Fault::KillRedis { .. } | Fault::CutRedis { .. } => self.redis.restart(),
             Fault::TurnBackRedis { .. } => self.turn_back(),
@@ -100,7 +103,10 @@ impl Stand<'_> {
                 Ok(())
             }
             Fault::Money { .. } => {
-                self.money.faults(self.plan.weather.faults());
+                // Who was killed meanwhile has forgotten it.
+                if self.money.process().is_running() {
+                    self.money.faults(self.plan.weather.faults());
+                }
                 Ok(())
             }
             Fault::KillMoney { .. } => {
@@ -172,7 +178,7 @@ impl Stand<'_> {
                 names.iter().filter(|name| number(name).as_ref() == Some(&turn)).cloned().collect();
             self.crew.end(&of_turn)?;
             for name in of_turn {
-                self.crew.start(&name, None)?;
+                self.crew.start(&name)?;
             }
         }
         Ok(true)

@@ -25,6 +25,8 @@ pub struct Crew<'l> {
     lane: &'l Lane,
     dir: PathBuf,
     settings: Vec<(String, String)>,
+    /// The place at which every process of one stage dies once.
+    armed: Option<Armed>,
     members: BTreeMap<String, Member>,
     /// What their metrics told at the end of their lives.
     pub hazards: Hazards,
@@ -38,6 +40,13 @@ struct Member {
     is_frozen: bool,
     /// How often it was given a new consumer name.
     renames: u32,
+    has_died: bool,
+}
+
+impl Member {
+    fn of(stage: &str) -> Self {
+        Self { stage: stage.to_owned(), process: None, is_frozen: false, renames: 0, has_died: false }
+    }
 }
 
 impl<'l> Crew<'l> {
@@ -52,7 +61,8 @@ impl<'l> Crew<'l> {
             ("PAYOUT_DISPATCHER_WINDOW".to_owned(), plan.window.to_string()),
         ];
         settings.sort();
-        Self { lane, dir, settings, members: BTreeMap::new(), hazards: Hazards::default(), breaches: Vec::new() }
+        let armed = plan.armed.clone();
+        Self { lane, dir, settings, armed, members: BTreeMap::new(), hazards: Hazards::default(), breaches: Vec::new() }
     }
 
     /// How a process of the product is started here.
@@ -69,10 +79,8 @@ impl<'l> Crew<'l> {
     /// A process does not start.
     pub fn start_all(&mut self, plan: &Plan) -> Result<()> {
         for (stage, name) in plan.crew() {
-            let armed = plan.armed.as_ref().filter(|armed| armed.stage == stage);
-            self.members
-                .insert(name.clone(), Member { stage: stage.to_owned(), process: None, is_frozen: false, renames: 0 });
-            self.start(&name, armed)?;
+            self.members.insert(name.clone(), Member::of(stage));
+            self.start(&name)?;
         }
         Ok(())
     }
@@ -84,16 +92,15 @@ impl<'l> Crew<'l> {
     pub fn add(&mut self, stage: &str) -> Result<()> {
         let count = self.members.values().filter(|member| member.stage == stage).count();
         let name = format!("{stage}-{}", count + 1);
-        self.members
-            .insert(name.clone(), Member { stage: stage.to_owned(), process: None, is_frozen: false, renames: 0 });
-        self.start(&name, None)
+        self.members.insert(name.clone(), Member::of(stage));
+        self.start(&name)
     }
 
-    /// Starts a member that is down; nothing when it runs.
+    /// Starts a member that is down; nothing when it runs. Whoever is armed dies at that place, and once.
     ///
     /// # Errors
     /// It does not start.
-    pub fn start(&mut self, name: &str, armed: Option<&Armed>) -> Result<()> {
+    pub fn start(&mut self, name: &str) -> Result<()> {
         let member = self.members.get(name).with_context(|| format!("there is no {name}"))?;
         if member.process.is_some() {
             return Ok(());
@@ -103,6 +110,7 @@ impl<'l> Crew<'l> {
             renames => format!("{name}.{renames}"),
         };
         let mut launch = self.launch(&member.stage, name)?.env("PAYOUT_CONSUMER_NAME", consumer);
+        let armed = self.armed.as_ref().filter(|armed| armed.stage == member.stage && !member.has_died);
         if let Some(armed) = armed {
             launch = launch.env("PAYOUT_CRASH_POINT", format!("{}:{}", armed.point, armed.pass));
         }
@@ -212,7 +220,10 @@ impl<'l> Crew<'l> {
                 self.breaches.push(process.trouble("ended by itself"));
             }
             self.take(&name);
-            self.start(&name, None)?;
+            if let Some(member) = self.members.get_mut(&name) {
+                member.has_died = true;
+            }
+            self.start(&name)?;
         }
         Ok(())
     }
@@ -224,7 +235,7 @@ impl<'l> Crew<'l> {
     pub fn heal(&mut self) -> Result<()> {
         for name in self.names() {
             self.thaw(&name)?;
-            self.start(&name, None)?;
+            self.start(&name)?;
         }
         self.tend()
     }

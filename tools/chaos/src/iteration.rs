@@ -71,7 +71,6 @@ pub fn run(lane: &Lane, plan: &Plan, tamper: Option<Tamper<'_>>) -> Result<Outco
     outcome.breaches.append(&mut stand.crew.breaches);
     outcome.hazards = std::mem::take(&mut stand.crew.hazards);
     outcome.hazards.of_journal(&stand.money.journal());
-    outcome.hazards.met(Hazard::LateChargeStopped, stand.money.stat("/late_stopped"));
     outcome.points = artifact::points_hit(&stand.dir);
     outcome.resolved = stand.resolved;
     outcome.took = begun.elapsed();
@@ -98,6 +97,7 @@ fn play(stand: &mut Stand<'_>, outcome: &mut Outcome, tamper: Option<Tamper<'_>>
     }
     outcome.breaches.extend(stand.judge()?);
     stand.crew.scrape_all();
+    stand.crew.hazards.met(Hazard::LateChargeStopped, stand.money.stat("/late_stopped"));
     Ok(())
 }
 

@@ -37,8 +37,8 @@ pub fn save(mut chaos: Section, mut points: Section, tally: &Tally, minutes: f64
     points.say(
         "Processes of one stage died at a named place between two effects, in every third iteration of the run above.",
     );
-    let hits = |point: &&str| [(*point).to_owned(), tally.points.get(*point).copied().unwrap_or(0).to_string()];
-    points.table("Deaths", ["place", "times"], pipeline::crash::POINTS.iter().map(hits).collect());
+    let hits = |point: &str| [point.to_owned(), tally.points.get(point).copied().unwrap_or(0).to_string()];
+    points.table("Deaths", ["place", "times"], crate::draw::points().map(hits).collect());
     points.save()?;
     Ok(())
 }

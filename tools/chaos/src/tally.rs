@@ -67,8 +67,8 @@ impl Tally {
         sorted.get(place).copied().unwrap_or_default()
     }
 
-    /// Crash points of the product at which no process died.
+    /// Crash points of the stages at which no process died.
     pub fn points_missed(&self) -> Vec<&'static str> {
-        pipeline::crash::POINTS.iter().copied().filter(|point| !self.points.contains_key(*point)).collect()
+        crate::draw::points().filter(|point| !self.points.contains_key(*point)).collect()
     }
 }

@@ -18,13 +18,14 @@ impl Stand<'_> {
     ///
     /// # Errors
     /// The audit cannot be run.
-    pub fn judge(&self) -> Result<Vec<String>> {
+    pub fn judge(&mut self) -> Result<Vec<String>> {
         // What money has done is done: no waiting makes a double payment single.
         let mut breaches = self.books()?.exactly_once();
         if breaches.is_empty() {
-            let closed = servers::poll(CLOSED_BOUND, || match self.books().map(|books| books.closed()) {
-                Ok(open) if open.is_empty() => Some(()),
-                Ok(_) | Err(_) => None,
+            let closed = servers::poll(CLOSED_BOUND, || {
+                // A summarizer may have died behind COMPLETED.
+                self.crew.tend().ok()?;
+                self.books().ok()?.closed().is_empty().then_some(())
             });
             if closed.is_none() {
                 breaches.extend(self.books()?.closed());

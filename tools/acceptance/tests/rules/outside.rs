@@ -77,7 +77,8 @@ fn whatever_stands_for_a_target_is_quarantined_under_its_name_or_left_for_a_newe
         assert_eq!(found(first), (Some("PENDING"), Some("POISON"), Some("UNDECODABLE")));
     }
     assert_eq!(found(&firsts[3]), (None, None, None), "nothing is recorded about what only a newer binary can read");
-    // No newer binary comes, and somebody deletes the entry: its id still names the target.
+    // No newer binary comes, and somebody deletes the entry: its id still names the target, and that it was put off
+    // for so long does not make it look like one that crashes its consumers.
     world.cache.run::<i64>(&["XDEL", &Cache::stream(&campaign, 3), &format!("{}-0", firsts[3])]);
     until("it is paid", LONG, || (world.money.paid() == 597).then_some(()));
     for first in &firsts[..3] {

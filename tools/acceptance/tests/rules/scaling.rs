@@ -62,7 +62,7 @@ fn every_stage_is_doubled_and_halved_twice_during_a_run() {
 fn payers_and_retriers_keep_one_limit_with_look_ups_and_cancels_counted() {
     const LIMIT: usize = 200;
     let world = World::build()
-        .money(&["--lose", "0.1", "--too-many", "0.25", "--on", "charge"])
+        .money(&["--lose", "0.1", "--too-many", "0.5", "--on", "charge"])
         .set("PAYOUT_MONEY_MAX_RPS", &LIMIT.to_string())
         .set("PAYOUT_RETRY_MAX_ATTEMPTS", "2")
         .set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000")
@@ -90,6 +90,9 @@ fn all_replicas_stop_when_the_breaker_opens_and_money_sees_probes_alone_until_th
         .set("PAYOUT_BREAKER_WINDOW", "2s")
         .set("PAYOUT_BREAKER_OPEN_FOR", "1s")
         .set("PAYOUT_BREAKER_OPEN_CAP", "1s")
+        // Most is not taken yet when it opens, so that payers have something to go on with.
+        .set("PAYOUT_PAYER_BATCH", "50")
+        .set("PAYOUT_PAYER_IN_FLIGHT", "100")
         .start();
     let campaign = world.write(&Plan::points("SPRING", 3000));
     let stages = world.run(2);

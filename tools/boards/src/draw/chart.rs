@@ -16,8 +16,10 @@ const AXES: (u32, u32) = (64, 20);
 /// Height of one entry of the legend, and how many there are room for, in two columns.
 const ENTRY: i32 = 15;
 const ENTRIES: usize = 12;
-/// Width of a letter of the legend, at most.
-const LETTER: i32 = 6;
+/// Letters of a name that two columns have room for.
+const LONG: usize = 18;
+/// Room for the end of the last time below the chart.
+const RIGHT: u32 = 26;
 /// A line is broken where so many samples are missing.
 const MISSING: f64 = 2.5;
 /// Lines of the grid.
@@ -100,6 +102,7 @@ pub(super) fn heat(area: &Area<'_>, panel: &Panel, lines: &[Line], span: Span) -
         })
     };
     let mut chart = ChartBuilder::on(area)
+        .margin_right(RIGHT)
         .x_label_area_size(AXES.1)
         .y_label_area_size(AXES.0)
         .build_cartesian_2d(span.from..span.to, 0.0..count)
@@ -151,6 +154,7 @@ type Frame<'a, 'b> = ChartContext<
 fn framed<'a, 'b>(area: &'a Area<'b>, of: &str, span: Span, (lowest, highest): (f64, f64)) -> Result<Frame<'a, 'b>> {
     let highest = if highest > lowest { highest + (highest - lowest) * 0.08 } else { lowest + 1.0 };
     let mut chart = ChartBuilder::on(area)
+        .margin_right(RIGHT)
         .x_label_area_size(AXES.1)
         .y_label_area_size(AXES.0)
         .build_cartesian_2d(span.from..span.to, lowest..highest)
@@ -171,22 +175,23 @@ fn framed<'a, 'b>(area: &'a Area<'b>, of: &str, span: Span, (lowest, highest): (
     Ok(chart)
 }
 
-/// Writes the lines' names with their last and greatest values below the chart, and gives what is left of the area.
+/// Writes the lines' names with their last and greatest values below the chart, and gives what is left of the area: in
+/// two columns, or in one where names are long.
 fn legend<'b>(area: &Area<'b>, panel: &Panel, lines: &[Line]) -> Result<Area<'b>> {
     let (width, height) = size(area);
-    let shown = lines.len().min(ENTRIES);
-    let rows = i32::try_from(shown.div_ceil(2)).unwrap_or(1) + i32::from(lines.len() > shown);
+    let longest = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
+    let columns: i32 = if longest > LONG { 1 } else { 2 };
+    let shown = lines.len().min(if columns == 1 { ENTRIES / 2 } else { ENTRIES });
+    let count = i32::try_from(shown).unwrap_or(0);
+    let rows = (count + columns - 1) / columns + i32::from(lines.len() > shown);
     let (chart, below) = area.split_vertically(height - rows * ENTRY);
-    for ((line, color), at) in lines.iter().zip(COLORS.iter().cycle()).zip(0..i32::try_from(shown).unwrap_or(0)) {
-        let (x, y) = (at % 2 * width / 2, at / 2 * ENTRY);
+    for ((line, color), at) in lines.iter().zip(COLORS.iter().cycle()).zip(0..count) {
+        let (x, y) = (at % columns * width / columns, at / columns * ENTRY);
         rectangle(&below, [(x + 6, y + 4), (x + 16, y + 10)], color.filled())?;
         let values = line.series.points.iter().map(|(_, value)| *value);
         let (last, highest) = (values.clone().next_back().unwrap_or(0.0), values.fold(f64::MIN, f64::max));
-        let values = format!("  {} (max {})", unit::value(&panel.unit, last), unit::value(&panel.unit, highest));
-        let room = usize::try_from((width / 2 - 26) / LETTER).unwrap_or(0).saturating_sub(values.chars().count());
-        let name: String = line.name.chars().take(room).collect();
-        let words = name + &values;
-        text(&below, &words, (x + 20, y + 1), 11, INK)?;
+        let (last, highest) = (unit::value(&panel.unit, last), unit::value(&panel.unit, highest));
+        text(&below, &format!("{}  {last} (max {highest})", line.name), (x + 20, y + 1), 11, INK)?;
     }
     if lines.len() > shown {
         text(&below, &format!("and {} more", lines.len() - shown), (20, (rows - 1) * ENTRY + 1), 11, FAINT)?;
