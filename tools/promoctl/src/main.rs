@@ -24,7 +24,8 @@ mod session;
 mod targets;
 mod types;
 
-use std::process::ExitCode;
+use std::panic;
+use std::process::{self, ExitCode};
 
 use clap::{CommandFactory, Parser};
 
@@ -34,7 +35,11 @@ use notifications::NotificationsCommand;
 use session::Session;
 use targets::TargetsCommand;
 
+/// As a shell tells of a program that SIGPIPE ended.
+const READER_GONE: i32 = 141;
+
 fn main() -> ExitCode {
+    end_with_the_reader();
     let cli = Cli::parse();
     if let Command::Completions { shell } = cli.command {
         clap_complete::generate(shell, &mut Cli::command(), "promoctl", &mut std::io::stdout());
@@ -58,6 +63,18 @@ fn main() -> ExitCode {
         }
         Err(error) => failed(&error),
     }
+}
+
+/// `promoctl … | head` closes the pipe when it has seen enough: `println!` panics then, and that is no fault to report.
+fn end_with_the_reader() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let text = info.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            process::exit(READER_GONE);
+        }
+        report(info);
+    }));
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

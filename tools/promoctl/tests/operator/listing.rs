@@ -111,3 +111,22 @@ async fn pending_entries_and_consumers_are_listed_with_their_rows() {
         (Some("payer-1"), Some(6))
     );
 }
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_ends_it_without_a_panic() {
+    let field = Field::new().await;
+    let mut child = field.piped(&["promotion", "list"]);
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+}
+
+#[tokio::test]
+async fn show_tells_that_the_summary_of_a_stopped_promotion_stands_still() {
+    let field = Field::new().await;
+    let id =
+        field.promotion(Shape { targets: 2, partitions: 1, status: "IN_PROGRESS", started: true }).await.to_string();
+    let told = || field.ctl(&["promotion", "show", &id]).stdout.contains("the summary stands still");
+    assert!(!told());
+    field.ctl(&["promotion", "stop", &id, "--memo", "a look", "--yes"]).ok().unwrap();
+    assert!(told());
+}
