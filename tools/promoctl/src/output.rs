@@ -53,7 +53,8 @@ pub(crate) fn iso<S: Serializer>(at: &Option<NaiveDateTime>, serializer: S) -> R
     }
 }
 
-fn group(number: &str) -> String {
+/// A number that is text already, digits grouped by three.
+pub(crate) fn group(number: &str) -> String {
     let (sign, digits) = number.split_at(usize::from(number.starts_with('-')));
     let (whole, places) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
     let mut grouped = String::from(sign);

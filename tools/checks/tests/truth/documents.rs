@@ -6,8 +6,15 @@ use pipeline::metrics::METRICS;
 
 use crate::support;
 
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "docs/metrics.md", "docs/result-file.md", "docs/runbooks.md", "docs/webhook.md", "CHANGELOG.md"];
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "docs/metrics.md",
+    "docs/operating.md",
+    "docs/result-file.md",
+    "docs/runbooks.md",
+    "docs/webhook.md",
+    "CHANGELOG.md",
+];
 
 /// What stands between single backquotes, code blocks aside.
 fn quoted(text: &str) -> Vec<String> {
@@ -151,30 +158,41 @@ fn the_map_leaves_no_crate_out() {
 }
 
 #[test]
-fn every_command_that_the_readme_names_is_one_that_promoctl_has() {
+fn every_command_that_a_document_names_is_one_that_promoctl_has() {
     // Some commands keep their arguments beside what they do.
     let cli = sources("tools/promoctl/src");
-    let readme = support::text("README.md");
-    let commands = quoted(&readme).into_iter().filter_map(|quoted| quoted.strip_prefix("promoctl ").map(str::to_owned));
-    let mut count = 0;
-    for command in commands {
-        for word in command.split(' ').take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())) {
-            let variant = word[..1].to_ascii_uppercase() + &word[1..];
-            let there = cli.lines().any(|line| {
-                line.trim()
-                    .strip_prefix(variant.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with([',', '(', ' ', '{']))
-            });
-            assert!(there, "promoctl {command}: there is no {word}");
+    for (document, least) in [("README.md", 10), ("docs/operating.md", 40), ("docs/runbooks.md", 10)] {
+        let text = support::text(document);
+        // What is quoted, and what is typed in an example.
+        let typed = text.lines().filter_map(|line| line.strip_prefix("$ ").map(str::to_owned));
+        let commands = quoted(&text).into_iter().chain(typed);
+        let commands = commands.filter_map(|command| command.strip_prefix("promoctl ").map(str::to_owned));
+        let mut count = 0;
+        for command in commands {
+            check_command(document, &cli, &command);
+            count += 1;
         }
-        for flag in command.split(['[', ']', ' ']).filter_map(|word| word.strip_prefix("--")) {
-            let field = flag.replace('-', "_");
-            let there = cli.contains(&format!("{field}:")) || cli.contains(&format!("long = \"{flag}\""));
-            assert!(there, "promoctl {command}: there is no --{flag}");
-        }
-        count += 1;
+        assert!(count > least, "{document}: {count} commands were looked at");
     }
-    assert!(count > 10, "{count} commands were looked at");
+}
+
+fn check_command(document: &str, cli: &str, command: &str) {
+    let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let words = command.split(' ').take_while(|word| is_word(word) && !word.starts_with('-'));
+    for word in words {
+        let variant: String = word.split('-').map(|part| part[..1].to_ascii_uppercase() + &part[1..]).collect();
+        let there = cli.lines().any(|line| {
+            line.trim()
+                .strip_prefix(variant.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([',', '(', ' ', '{']))
+        });
+        assert!(there, "{document}: promoctl {command}: there is no {word}");
+    }
+    for flag in command.split(['[', ']', ' ']).filter_map(|word| word.strip_prefix("--")) {
+        let field = flag.replace('-', "_");
+        let there = cli.contains(&format!("{field}:")) || cli.contains(&format!("long = \"{flag}\""));
+        assert!(there, "{document}: promoctl {command}: there is no --{flag}");
+    }
 }
 
 /// All Rust files below a folder, one behind the other.

@@ -109,7 +109,10 @@ async fn allowed(session: &Session, plan: &RetryPlan, promotion: &Promotion, how
         return refuse(format!("promotion {} {why}", promotion.id));
     }
     if let Some(most) = how.max_amount.filter(|most| plan.amount.decimal() > most.decimal()) {
-        return refuse(format!("plan {id} is about {}, which is more than --max-amount {most}", plan.amount));
+        return refuse(format!(
+            "plan {id} is about {}, which is more than --max-amount {most}; raise it, or plan fewer targets",
+            plan.amount
+        ));
     }
     let rules = charging::rules(&session.config);
     if !rules.lookup && !rules.cancel && !how.accept_double_pay_risk && takes_later_keys(session, id).await? {

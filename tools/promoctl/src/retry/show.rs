@@ -95,7 +95,8 @@ fn table(shown: &Shown) {
         let mut table = output::table(["reason", "error", "targets", "amount"], &[2, 3]);
         for group in &shown.not_eligible {
             let error = output::text(group.error_code.as_deref());
-            table.add_row([group.reason.clone(), error, output::count(group.targets), group.amount.clone()]);
+            let amount = output::group(&group.amount);
+            table.add_row([group.reason.clone(), error, output::count(group.targets), amount]);
         }
         println!("{table}");
     }
