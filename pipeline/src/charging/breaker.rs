@@ -2,7 +2,7 @@
 //! new is taken, and no attempt is used up; after a while one request probes whether it is back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::config::Config;
@@ -32,6 +32,8 @@ struct Shared {
     successes: AtomicU32,
     failures: AtomicU32,
     asked: AtomicU32,
+    /// Whether the permission to probe was refused since the state was last heard.
+    refused: AtomicBool,
 }
 
 const CLOSED: u8 = 0;
@@ -57,6 +59,7 @@ impl Breaker {
                 successes: AtomicU32::new(0),
                 failures: AtomicU32::new(0),
                 asked: AtomicU32::new(0),
+                refused: AtomicBool::new(false),
             }),
         };
         tokio::spawn(breaker.clone().report(shutdown));
@@ -68,12 +71,14 @@ impl Breaker {
         self.tell().await;
     }
 
-    /// How much new work may be taken, where `whole` would be usual.
+    /// How much new work may be taken, where `whole` would be usual. While the breaker is half open, a single entry to
+    /// probe with, and nothing for a moment when another replica has the permission: what is taken without it is only
+    /// given back.
     pub(super) fn appetite(&self, whole: usize) -> usize {
         self.shared.asked.fetch_add(1, Ordering::Relaxed);
         match self.shared.state.load(Ordering::Relaxed) {
             CLOSED => whole,
-            HALF_OPEN => 1,
+            HALF_OPEN => usize::from(!self.shared.refused.load(Ordering::Relaxed)),
             _ => 0,
         }
     }
@@ -88,7 +93,10 @@ impl Breaker {
         match self.shared.state.load(Ordering::Relaxed) {
             CLOSED => true,
             HALF_OPEN => {
-                self.shared.streams.breaker_probe(&self.shared.me, self.shared.probe_lease).await.unwrap_or(false)
+                let probe = self.shared.streams.breaker_probe(&self.shared.me, self.shared.probe_lease);
+                let may = probe.await.unwrap_or(false);
+                self.shared.refused.store(!may, Ordering::Relaxed);
+                may
             }
             _ => false,
         }
@@ -149,6 +157,7 @@ impl Breaker {
         if shared.state.swap(state, Ordering::Relaxed) != state {
             tracing::warn!(state = shown.label(), "the shared breaker of money changed");
         }
+        shared.refused.store(false, Ordering::Relaxed);
         metrics::breaker(shown);
     }
 }

@@ -3,7 +3,7 @@
 //! Every flush interval the partitions' counts are added up and written, absolute, to the public hash and the
 //! summary row ([`flush`]). When they say that everything is final, MySQL is asked to prove it ([`end`]). Every
 //! sweep interval partitions that do not move are compared with MySQL and rebuilt where they differ
-//! ([`sweep`]). What happened to a promotion is told by webhook ([`tell`]). All of it may be done twice, or by two replicas at once.
+//! ([`sweep`]). What happened to a promotion is told by webhook ([`mod@tell`]). All of it may be done twice, or by two replicas at once.
 
 mod end;
 mod figures;
