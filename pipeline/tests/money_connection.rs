@@ -45,7 +45,9 @@ async fn a_charge_carries_token_key_and_body_and_nothing_surprising() {
 
 #[tokio::test]
 async fn look_up_and_cancel_name_the_key_in_the_path_behind_the_base() {
-    let script = vec![Read, answer("404 Not Found", ""), Read, answer("200 OK", ""), Read, answer("409 Conflict", "")];
+    let burnt = r#"{"data":null,"meta":{"result":"SUCCESS"}}"#;
+    let script =
+        vec![Read, answer("404 Not Found", ""), Read, answer("200 OK", burnt), Read, answer("409 Conflict", "")];
     let server = Server::start(vec![script]).await;
     let money = Money::new(settings(format!("{}/base/path/", server.url()))).unwrap();
     let mut connection = money.connection();
