@@ -239,5 +239,9 @@ fn paying() -> std::collections::BTreeMap<String, String> {
 
 #[test]
 fn the_readme_stays_readable() {
-    assert!(support::text("README.md").lines().count() <= 350);
+    // What is written by hand: the table of the benchmark is made.
+    let readme = support::text("README.md");
+    let (before, rest) = readme.split_once("<!-- bench: begin -->").unwrap();
+    let (_, after) = rest.split_once("<!-- bench: end -->").unwrap();
+    assert!(before.lines().count() + after.lines().count() <= 350);
 }
