@@ -1,13 +1,11 @@
 //! `cargo xtask`: everything that a developer runs on this project, in one place.
 
-mod bench;
 mod boards;
-mod chaos;
 mod demo;
 mod down;
 mod http;
 mod install;
-mod mutants;
+mod program;
 mod prove;
 mod reliability;
 mod run_dir;
@@ -38,11 +36,11 @@ enum Command {
     /// Pays a real campaign with all stages, faults and a killed payer, and compares every row with the ledger
     Demo(demo::Options),
     /// Measures the pipeline against the bare loop, each stage against its ceiling, latency and idle cost
-    Bench(bench::Options),
+    Bench(program::Options),
     /// Breaks the pipeline in every way with real processes, heals it, and lets the ledger judge
-    Chaos(chaos::Options),
+    Chaos(program::Options),
     /// Breaks the product's rules one at a time and runs the test that must notice
-    Mutants(mutants::Options),
+    Mutants(program::Options),
     /// Runs at length what the tests hold in short, and leaves the figures for docs/reliability.md
     #[command(subcommand)]
     Prove(prove::Prove),
@@ -59,9 +57,9 @@ fn main() -> ExitCode {
         Command::Install => install::run(),
         Command::Test => test::run(),
         Command::Demo(options) => demo::run(&options),
-        Command::Bench(options) => bench::run(&options),
-        Command::Chaos(options) => chaos::run(&options),
-        Command::Mutants(options) => mutants::run(&options),
+        Command::Bench(options) => program::run(&program::BENCH, &options),
+        Command::Chaos(options) => program::run(&program::CHAOS, &options),
+        Command::Mutants(options) => program::run(&program::MUTANTS, &options),
         Command::Prove(what) => prove::run(&what),
         Command::Boards(options) => boards::run(&options),
         Command::Reliability => reliability::run(),
