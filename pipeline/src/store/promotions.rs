@@ -19,6 +19,8 @@ use crate::domain::{Amount, Counts, Event, Promotion, PromotionId, PromotionStat
 pub enum PollScope {
     /// IN_PROGRESS, in the order in which they run.
     Running,
+    /// The same, and those that became STOPPED or FAILED since this time: what was in flight then is still counted.
+    Counted(NaiveDateTime),
     /// READY and due, in the order in which they should start.
     Due,
     /// COMPLETED since this time: their keys may still have to be removed.
@@ -64,6 +66,13 @@ impl Store {
             PollScope::Running => {
                 let sql = format!("SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'IN_PROGRESS' {ORDER}");
                 sqlx::query(&sql).fetch_all(&self.pool).await?
+            }
+            PollScope::Counted(since) => {
+                let sql = format!(
+                    "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'IN_PROGRESS' \
+                     OR (p.promotion_status IN ('STOPPED', 'FAILED') AND p.updated_at >= ?) {ORDER}"
+                );
+                sqlx::query(&sql).bind(since).fetch_all(&self.pool).await?
             }
             PollScope::Due => {
                 let sql = format!(

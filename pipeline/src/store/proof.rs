@@ -20,6 +20,8 @@ pub struct StatusCount {
     pub status: Option<ProcessStatus>,
     /// SUCCESS: whether it took more than the first attempt.
     pub again: bool,
+    /// Whether `publish_status` still says PENDING: not published, or the mark is on its way or was lost.
+    pub unmarked: bool,
     /// How many.
     pub targets: u64,
     /// Their money, the default where they have none of their own.
@@ -87,6 +89,17 @@ impl Proof {
     /// Targets whose row waits for a person.
     pub fn waiting(&self) -> u64 {
         self.groups.iter().map(|group| group.waiting).sum()
+    }
+
+    /// Targets that are not marked as published.
+    pub fn unmarked(&self) -> u64 {
+        self.groups.iter().filter(|group| group.unmarked).map(|group| group.targets).sum()
+    }
+
+    /// Money of the targets that nobody has begun with: those that are marked as published, or those that are not.
+    pub fn amount_not_begun(&self, marked: bool) -> Amount {
+        let groups = self.groups.iter().filter(|group| group.status.is_none() && group.unmarked != marked);
+        groups.map(|group| group.amount).sum()
     }
 
     /// Money of the targets with a status.
@@ -225,10 +238,11 @@ async fn prove(
         Ok(StatusCount {
             status: status(text(row, 0)?)?,
             again: row.try_get::<i64, _>(1)? != 0,
-            targets: row.try_get::<i64, _>(2)?.unsigned_abs(),
-            amount: Amount::from_row(row.try_get(3)?),
-            waiting: u64::try_from(row.try_get::<Decimal, _>(4)?).unwrap_or(u64::MAX),
-            oldest: row.try_get(5)?,
+            unmarked: row.try_get::<i64, _>(2)? != 0,
+            targets: row.try_get::<i64, _>(3)?.unsigned_abs(),
+            amount: Amount::from_row(row.try_get(4)?),
+            waiting: u64::try_from(row.try_get::<Decimal, _>(5)?).unwrap_or(u64::MAX),
+            oldest: row.try_get(6)?,
         })
     });
     Ok(Proof { groups: groups.collect::<Result<_, StoreError>>()? })

@@ -9,6 +9,9 @@ use super::sql::maybe_text;
 use super::{Store, StoreError, json};
 use crate::domain::{Amount, CustomerUid, PayoutType, Promotion, PromotionId, Shape, Target, TargetId};
 
+/// Targets of one statement when marks that may have been lost are set again.
+const MARKED_AGAIN: usize = 10_000;
+
 /// Between which ids a promotion's targets lie, both included. Other promotions' may lie there too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
@@ -117,6 +120,22 @@ impl Store {
         }
         repeated(|| sqlx::query(&sql.mark_published).bind(promotion.0).bind(first.0).bind(last.0).execute(&self.pool))
             .await?;
+        Ok(())
+    }
+
+    /// Marks a range of ids again, page by page: what a crash or an error may have left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn mark_again(&self, promotion: &Promotion, first: TargetId, last: TargetId) -> Result<(), StoreError> {
+        let mut after = TargetId(first.0 - 1);
+        while after < last {
+            let page = self.page(promotion, after, last, MARKED_AGAIN).await?;
+            let Some(end) = page.last().map(|row| row.target) else { break };
+            let unpayable: Vec<TargetId> = page.iter().filter(|row| row.unpayable).map(|row| row.target).collect();
+            self.mark(&promotion.kind, promotion.id, TargetId(after.0 + 1), end, &unpayable).await?;
+            after = end;
+        }
         Ok(())
     }
 

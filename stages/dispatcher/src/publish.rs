@@ -25,7 +25,7 @@ const WINDOW: Duration = Duration::from_millis(20);
 const TOGETHER: Duration = Duration::from_millis(200);
 /// Marks that may be under way at the same time.
 const MARKS: usize = 2;
-/// Ids of one statement when marks that a crash may have lost are set again.
+/// Ids between two looks whether to end, when marks that a crash may have lost are set again.
 const MARK_AGAIN: i64 = 50_000;
 /// Pause after an error.
 const AWAY: Duration = Duration::from_millis(500);
@@ -281,7 +281,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// Sets publish_status for everything that every partition has published by now. A mark for people: it is
-    /// written behind the publishing, and a crash may lose it until the next start.
+    /// written behind the publishing; what a crash or an error loses is set again at the next start, or at the promotion's end.
     async fn mark(&mut self, page: &[PageRow]) {
         let (from, to) = (self.marked_to + 1, self.cursors.published_to().min(self.bounds.last.0));
         if to < from {
@@ -308,8 +308,7 @@ impl<'a> Publisher<'a> {
         let to = self.cursors.published_to().min(self.bounds.last.0);
         while self.marked_to < to && !self.context.shutdown.requested() {
             let end = to.min(self.marked_to + MARK_AGAIN);
-            let (from, end_id) = (TargetId(self.marked_to + 1), TargetId(end));
-            self.store.mark(&self.promotion.kind, self.promotion.id, from, end_id, &[]).await?;
+            self.store.mark_again(&self.promotion, TargetId(self.marked_to + 1), TargetId(end)).await?;
             self.marked_to = end;
         }
         Ok(())

@@ -12,8 +12,8 @@ use crate::Tools;
 /// bring them back.
 const LEFTOVERS: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
-/// Completes the promotion if MySQL proves that every target is final; then the public hash gets the same
-/// figures and its time to live, and the partition keys go. Each step may be repeated: a crash in between is
+/// Completes the promotion if MySQL proves that every target is final; then marks that were lost are set, the public
+/// hash gets the same figures and its time to live, and the partition keys go. Each step may be repeated: a crash in between is
 /// made good by the next sweep.
 pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
     if mutant::is(Mutant::KeysRemovedFirst) {
@@ -32,6 +32,11 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
         "promotion COMPLETED"
     );
     metrics::completed(Completed::Proved, 1);
+    if proof.unmarked() > 0
+        && let Some(bounds) = tools.store.bounds(promotion).await?
+    {
+        tools.store.mark_again(promotion, bounds.first, bounds.last).await?;
+    }
     // An operator may requeue it at this very moment: then its keys are alive again, and stay.
     let Some(held) = tools.store.hold_completed(promotion.id).await? else { return Ok(()) };
     let config = &tools.context.config.summarizer;

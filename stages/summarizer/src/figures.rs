@@ -82,11 +82,12 @@ fn states_of(
     proof: Option<&Proof>,
 ) -> Vec<(ItemState, u64, Amount)> {
     let money = |status| proof.map_or(Amount::ZERO, |proof| proof.amount(status));
+    let not_begun = |marked| proof.map_or(Amount::ZERO, |proof| proof.amount_not_begun(marked));
     let success = counts.success + counts.retry_success;
     let open = counts.published.saturating_sub(counts.settled() + pending + parked);
     vec![
-        (ItemState::Unpublished, promotion.total_count.saturating_sub(counts.published), Amount::ZERO),
-        (ItemState::Published, open, Amount::ZERO),
+        (ItemState::Unpublished, promotion.total_count.saturating_sub(counts.published), not_begun(false)),
+        (ItemState::Published, open, not_begun(true)),
         (ItemState::Pending, pending, money(ProcessStatus::Pending)),
         (ItemState::Retrying, parked, money(ProcessStatus::Retrying)),
         (ItemState::Success, success, money(ProcessStatus::Success)),

@@ -56,6 +56,20 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     Ok(())
 }
 
+/// Counts what was in flight when a promotion was halted. Counts that are lower than what was written are from a stream
+/// that is gone or went back: they are not public.
+pub async fn halted(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
+    let partitions: Vec<Partition> = promotion.partitions().collect();
+    let states = tools.streams.partition_states(&partitions).await?;
+    let sum: Counts = states.iter().map(|state| state.counts).sum();
+    let before = tools.store.summary_counts(promotion.id).await?;
+    if sum == before || falls(sum, before) {
+        return Ok(());
+    }
+    let last_completed_at = states.iter().filter_map(|state| state.last_completed_at.as_deref()).max();
+    write(tools, promotion, sum, last_completed_at).await
+}
+
 async fn write(
     tools: &Tools,
     promotion: &Promotion,

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pipeline::config::Needs;
+use pipeline::domain::PromotionStatus;
 use pipeline::health::{self, Health};
 use pipeline::metrics::{self, ErrorClass};
 use pipeline::stage::{self, Context, Stage};
@@ -29,6 +30,9 @@ const STAGE: Stage =
 
 /// How often Redis is asked how full it is: as often as Prometheus usually looks. INFO costs it a tenth of a millisecond.
 const MEMORY_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a promotion that was stopped, or failed, is still summed up: what was in flight has long been settled then.
+const DRAINED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
 fn main() -> ExitCode {
     stage::main(STAGE, run)
@@ -78,8 +82,10 @@ async fn run(context: Context) -> anyhow::Result<()> {
 }
 
 async fn turn(tools: &Tools, progress: &mut progress::Progress, sweep: bool) -> anyhow::Result<()> {
-    let running = tools.store.promotions(PollScope::Running).await?;
+    let counted = tools.store.promotions(PollScope::Counted(tools.store.now() - DRAINED)).await?;
     tools.context.health.dependency("mysql", true);
+    let (running, halted): (Vec<_>, Vec<_>) =
+        counted.into_iter().partition(|promotion| promotion.status == PromotionStatus::InProgress);
     progress.keep(running.iter().map(|promotion| promotion.id));
     for promotion in &running {
         // One promotion that cannot be read must not keep the others from being summed up.
@@ -91,6 +97,12 @@ async fn turn(tools: &Tools, progress: &mut progress::Progress, sweep: bool) -> 
         if sweep && let Err(error) = sweep::promotion(tools, progress.of(promotion.id), promotion).await {
             tell(&tools.context.health, &error);
             tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot sweep a promotion");
+        }
+    }
+    for promotion in &halted {
+        if let Err(error) = flush::halted(tools, promotion).await {
+            tell(&tools.context.health, &error);
+            tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot sum a halted promotion up");
         }
     }
     if sweep {

@@ -52,6 +52,7 @@ pub(crate) async fn run(session: &Session, args: &DoctorArgs) -> Result<Ended> {
         }
         session.store.refresh_types().await?;
         promotions::examine(session, args.promotion, &mut found).await?;
+        promotions::untold(session, &mut found).await?;
     }
     if mysql && redis {
         partitions::examine(session, args.promotion, &report.replicas, &mut found).await?;

@@ -1,8 +1,8 @@
 -- How every target of a promotion stands, by what MySQL proves: no row, or its status, and for SUCCESS
--- whether it took more than the first attempt.
+-- whether it took more than the first attempt; and whether it is marked as published.
 SELECT COALESCE(r.process_status, 'NONE') AS status, COALESCE(r.retry_count > 0 OR r.requeues > 0, 0) AS again,
-       COUNT(*) AS targets, COALESCE(SUM(COALESCE(t.amount, ?)), 0) AS amount,
+       t.publish_status = 'PENDING' AS unmarked, COUNT(*) AS targets, COALESCE(SUM(COALESCE(t.amount, ?)), 0) AS amount,
        COALESCE(SUM(r.waits_for IS NOT NULL), 0) AS waiting, MIN(IF(r.process_status = 'PENDING', r.updated_at, NULL)) AS oldest
 FROM {targets} t FORCE INDEX (PRIMARY) LEFT JOIN {results} r ON r.{key} = t.{key}
 WHERE t.promotion_id = ? AND t.{key} BETWEEN ? AND ?
-GROUP BY 1, 2
+GROUP BY 1, 2, 3

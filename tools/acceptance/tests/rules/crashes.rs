@@ -64,6 +64,28 @@ fn dispatcher_retrier_and_summarizer_may_die_at_any_time() {
 }
 
 #[test]
+fn marks_that_died_with_the_dispatcher_are_set_when_the_promotion_ends() {
+    let world = World::plain();
+    let campaign = world.write(&Plan::vouchers("SPRING", 200).without_default());
+    let launch = world.launch("dispatcher", "dispatcher").env("PAYOUT_CRASH_POINT", "dispatcher.published:1");
+    let armed = launch.start().unwrap();
+    let marked = |mark: &str| {
+        let table = campaign.targets_table();
+        world.sql.number(&format!("SELECT COUNT(*) FROM {table} WHERE publish_status = '{mark}'"))
+    };
+    until("the dispatcher dies behind the last batch", LONG, || (!armed.is_running()).then_some(()));
+    assert_eq!(marked("PENDING"), 200);
+    let _others =
+        [world.stage("payer", "payer-1"), world.stage("retrier", "retrier"), world.stage("summarizer", "summarizer")];
+    world.completed(&campaign, LONG);
+    let books = world.books(&campaign);
+    books.assert_closed();
+    let unpayable = books.with(Some("FAILED")).len() as i64;
+    assert!(unpayable > 0);
+    assert_eq!((marked("PUBLISHED"), marked("FAILED")), (200 - unpayable, unpayable));
+}
+
+#[test]
 fn a_redis_that_was_killed_costs_time_and_no_payment() {
     let world = slow().own_redis(RedisOptions::default()).start();
     let campaign = world.write(&Plan::points("SPRING", 3000));

@@ -66,6 +66,37 @@ fn nothing_is_sent_a_second_after_a_stop_and_a_resume_goes_on() {
 }
 
 #[test]
+fn what_was_in_flight_at_a_stop_is_in_the_summary_without_a_resume() {
+    let world = World::build().money(&["--latency-ms", "300"]).set("PAYOUT_MONEY_CONCURRENCY", "64").start();
+    let campaign = world.write(&Plan::points("SPRING", 2000));
+    let stages = world.run(1);
+    world.paid(200, LONG);
+    // Nobody sums up before the last request has been answered.
+    stages.summarizer.kill();
+    world.promoctl(&["promotion", "stop", &campaign.id.to_string(), "--memo", "a look", "--yes"]).ok().unwrap();
+    let paid = || world.books(&campaign).counts();
+    until("the payers have drained", LONG, || {
+        let before = paid();
+        std::thread::sleep(secs(1));
+        (paid() == before).then_some(())
+    });
+    let _again = world.stage("summarizer", "summarizer");
+    let paid = paid();
+    assert!(paid.success < 2000, "all was paid before the stop");
+    until("the summary says what the rows say", LONG, || {
+        let (success, hash): (i64, _) = (
+            world.sql.number(&format!(
+                "SELECT success_count FROM campaign_promotion_summary WHERE promotion_id = {}",
+                campaign.id
+            )),
+            world.cache.public(world.summary_id(&campaign)?),
+        );
+        (success == paid.success && hash.get("success_count") == Some(&paid.success.to_string())).then_some(())
+    });
+    assert_eq!(world.status(&campaign).as_deref(), Some("STOPPED"));
+}
+
+#[test]
 fn a_promotion_stopped_before_its_start_goes_back_to_the_queue() {
     let world = World::plain();
     let campaign = world.write(&Plan::points("SPRING", 300));

@@ -110,6 +110,8 @@ fn what_is_not_taken_is_given_up_visibly_and_sent_again_by_an_operator() {
     });
     let listed = world.promoctl(&["notifications", "list", "--state", "given_up"]).ok().unwrap();
     assert!(listed.contains("HTTP 503"), "{listed}");
+    let doctor = world.promoctl(&["doctor"]).stdout;
+    assert!(doctor.contains("1 messages were given up"), "{doctor}");
     receiver.always(None);
     let number = world.sql.number("SELECT notification_id FROM payout_notifications").to_string();
     world.promoctl(&["notifications", "resend", &number, "--reason", "it is back", "--yes"]).ok().unwrap();

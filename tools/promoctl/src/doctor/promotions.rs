@@ -89,6 +89,23 @@ pub(super) async fn leftovers(session: &Session, only: Option<i64>, found: &mut 
     Ok(())
 }
 
+/// Adds what nobody was told of.
+pub(super) async fn untold(session: &Session, found: &mut Findings) -> Result<()> {
+    let given_up = session.store.notification_backlog().await?.given_up;
+    if given_up > 0 {
+        found.add(Finding {
+            severity: Severity::Warning,
+            check: "webhook given up",
+            place: "payout_notifications".to_owned(),
+            found: format!("{given_up} messages were given up: the receiver did not take them"),
+            means: "whoever waits for them does not know that a promotion ended, failed or needs a person".to_owned(),
+            advice: "see why with `promoctl notifications list --state GIVEN_UP`, then `promoctl notifications resend`"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// Promotions of a status, the newest first; or one of them, when it has it.
 pub(super) async fn of_status(session: &Session, only: Option<i64>, status: PromotionStatus) -> Result<Vec<Overview>> {
     match only {

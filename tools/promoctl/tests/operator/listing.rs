@@ -119,14 +119,3 @@ async fn a_reader_that_has_seen_enough_ends_it_without_a_panic() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(141));
 }
-
-#[tokio::test]
-async fn show_tells_that_the_summary_of_a_stopped_promotion_stands_still() {
-    let field = Field::new().await;
-    let id =
-        field.promotion(Shape { targets: 2, partitions: 1, status: "IN_PROGRESS", started: true }).await.to_string();
-    let told = || field.ctl(&["promotion", "show", &id]).stdout.contains("the summary stands still");
-    assert!(!told());
-    field.ctl(&["promotion", "stop", &id, "--memo", "a look", "--yes"]).ok().unwrap();
-    assert!(told());
-}

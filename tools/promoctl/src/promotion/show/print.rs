@@ -52,7 +52,6 @@ fn head(show: &Show) {
     );
     if line.stopped_at.is_some() {
         println!("  stopped {}: {}", time(line.stopped_at), text(line.stopped_memo.as_deref()));
-        println!("  the summary stands still until it is resumed; what was in flight at the stop is in the rows below");
     }
 }
 
