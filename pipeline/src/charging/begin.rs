@@ -91,6 +91,7 @@ async fn begin(
                 token,
                 request: Request::LookUp,
                 resent: true,
+                asked: 0,
             });
             quarantine(shared, item, bad).await;
             continue;
@@ -105,8 +106,8 @@ async fn begin(
             Claim::Again => shared.rules.redelivery(&payout.row, token, unpayable, now),
         };
         let resent = payout.row.token != token || payout.row.may_have_executed;
-        let item = Item { entry, promotion: Arc::clone(&promotion), payout, token, request: Request::Charge, resent };
-        let item = Box::new(item);
+        let (promotion, request) = (Arc::clone(&promotion), Request::Charge);
+        let item = Box::new(Item { entry, promotion, payout, token, request, resent, asked: 0 });
         route(shared, item, next).await;
     }
     for (entry, _) in entries.into_values() {

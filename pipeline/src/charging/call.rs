@@ -40,6 +40,7 @@ async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: B
             return not_called(item);
         }
         let answer = ask(connection, &item, shared.tools.config.money.idempotent).await;
+        item.asked += 1;
         shared.breaker.observe(&answer).await;
         let now = shared.tools.store.now();
         let (row, rules) = (&item.payout.row, &shared.rules);
@@ -92,10 +93,11 @@ async fn ask(connection: &mut Connection, item: &Item, idempotent: bool) -> Answ
 }
 
 /// Whether this request may be sent now: the promotion runs, the breaker lets it through, and the shared limit
-/// has a slot for it before the entry could be taken from us.
+/// has a slot for it before the entry could be taken from us. Each request of a delivery has a deadline of its own: one
+/// behind a look-up that had to answer until the look-up's would never be sent where answers are slow.
 async fn may_send(shared: &Shared, item: &Item) -> bool {
     let config = &shared.tools.config;
-    let mut deadline = item.entry.taken_at + config.limiter_wait();
+    let mut deadline = item.entry.taken_at + config.limiter_wait() + config.money.timeout * item.asked;
     if let Some(end) = shared.tools.shutdown.deadline() {
         // What cannot be sent, answered and written within the grace is given back.
         deadline = deadline.min(end.checked_sub(config.money.timeout + config.store.write_time).unwrap_or(end));

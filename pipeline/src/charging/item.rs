@@ -70,6 +70,8 @@ pub(super) struct Item {
     pub(super) request: Request,
     /// Whether a charge would be a repetition: the outcome of an earlier one is unknown.
     pub(super) resent: bool,
+    /// Requests that this delivery has led to. Each was given a whole `money.timeout`, and so is the next one.
+    pub(super) asked: u32,
 }
 
 /// Targets that this process is working on: the same one is never sent twice at a time, however often its

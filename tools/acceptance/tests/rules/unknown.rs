@@ -41,6 +41,27 @@ fn a_lost_answer_is_looked_up_before_it_is_paid_again() {
 }
 
 #[test]
+fn a_charge_behind_a_slow_look_up_is_still_sent() {
+    // What the timers leave for waiting is 100 ms, and a look-up takes longer.
+    let world = World::build()
+        .money(&["--fail-before", "1"])
+        .set("PAYOUT_MONEY_TIMEOUT", "1s")
+        .set("PAYOUT_STORE_WRITE_TIME", "500ms")
+        .set("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "3600ms")
+        .set("PAYOUT_MONEY_LIMITER_WAIT", "50ms")
+        .set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000")
+        .start();
+    let campaign = world.write(&Plan::points("SPRING", 20));
+    let _stages = world.run(1);
+    until("every first attempt has failed", LONG, || {
+        (world.money.stat("/charge/faults/fail_before") >= 20).then_some(())
+    });
+    world.money.faults(json!({"latency_ms": 200}));
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
 fn without_a_look_up_a_lost_answer_is_sent_again_under_the_same_key() {
     let world = World::build().money(&["--lose", "0.1", "--no-lookup"]).set("PAYOUT_MONEY_LOOKUP", "false").start();
     let campaign = world.write(&Plan::points("SPRING", 1000));
