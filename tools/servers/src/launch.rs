@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -298,14 +299,20 @@ fn listening_port(pid: u32) -> Option<u16> {
         .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
         .collect();
     // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
-    let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).ok()?;
-    table.lines().skip(1).find_map(|line| {
+    // Those that listen come first; the kernel is not made to list the others, of which there may be thousands.
+    let table = BufReader::new(fs::File::open(format!("/proc/{pid}/net/tcp")).ok()?);
+    for line in table.lines().skip(1) {
+        let line = line.ok()?;
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let ours = sockets.iter().any(|inode| fields.get(9) == Some(&inode.as_str()));
-        let (_, port) = fields.get(1)?.rsplit_once(':')?;
-        let listens = ours && fields.get(3) == Some(&LISTEN);
-        listens.then(|| u16::from_str_radix(port, 16).ok())?
-    })
+        if fields.get(3) != Some(&LISTEN) {
+            return None;
+        }
+        if sockets.iter().any(|inode| fields.get(9) == Some(&inode.as_str())) {
+            let (_, port) = fields.get(1)?.rsplit_once(':')?;
+            return u16::from_str_radix(port, 16).ok();
+        }
+    }
+    None
 }
 
 /// The root that a program lies in (`ROOT/usr/sbin/mysqld`) when it is not the machine's: a system unpacked into a

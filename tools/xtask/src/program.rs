@@ -31,8 +31,8 @@ pub(crate) struct Program {
 pub(crate) const BENCH: Program = Program { name: "bench", profile_dir: "release", build: &["--release"] };
 /// The development profile: its crash points are there, its own assertions are checked, and the machine waits for
 /// timers, not for code.
-pub(crate) const CHAOS: Program = Program { name: "chaos", profile_dir: "debug", build: &[] };
-/// For development: that is where rules can be broken. It starts other tools as well.
+pub(crate) const CHAOS: Program = Program { name: "chaos", profile_dir: "debug", build: &["--workspace", "--bins"] };
+/// For development: that is where rules can be broken.
 pub(crate) const MUTANTS: Program =
     Program { name: "mutants", profile_dir: "debug", build: &["--workspace", "--bins"] };
 
