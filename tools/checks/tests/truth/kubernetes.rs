@@ -135,7 +135,7 @@ fn the_kustomization_takes_everything_but_the_examples() {
     let mut taken: Vec<String> =
         list(&kustomization["resources"]).into_iter().map(|file| format!("deploy/k8s/{}", plain(file))).collect();
     taken.sort();
-    let left = ["kustomization", "autoscaling", "secrets.example", "loader.example"];
+    let left = ["kustomization", "autoscaling", "secrets.example", "loader.example", "promoctl.example"];
     let there: Vec<String> = support::files("deploy/k8s", ".yaml")
         .into_iter()
         .filter(|file| !left.iter().any(|name| *file == format!("deploy/k8s/{name}.yaml")))
