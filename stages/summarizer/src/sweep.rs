@@ -78,7 +78,7 @@ async fn difference(
     let unfinished = proof.unfinished.len() as u64;
     Ok(if position.len != unfinished {
         Some(RebuildReason::Backlog)
-    } else if counted && position.len != state.pending + state.undelivered {
+    } else if !position.group || counted && position.len != state.pending + state.undelivered {
         Some(RebuildReason::Pending)
     } else if position.len == 0 && state.counts != proof.counts {
         Some(RebuildReason::Counts)

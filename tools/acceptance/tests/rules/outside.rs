@@ -1,7 +1,7 @@
 //! What others do to our keys: strangers' entries, deleted and acknowledged entries, dropped consumers. The
 //! partition goes on, and the sweep heals.
 
-use acceptance::{Cache, Campaign, Plan, World, until};
+use acceptance::{Cache, Campaign, Plan, World, millis, until};
 
 use crate::LONG;
 
@@ -147,6 +147,42 @@ fn entries_deleted_or_acknowledged_from_outside_are_brought_back_by_the_sweep() 
         }
     }
     let _payers = [world.stage("payer", "payer-1"), world.stage("payer", "payer-2")];
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+/// Whether every stream has its group.
+fn grouped(world: &World, campaign: &Campaign) -> bool {
+    (0..campaign.partitions).all(|partition| {
+        let groups = world.cache.ask::<redis::Value>(&["XINFO", "GROUPS", &Cache::stream(campaign, partition)]);
+        matches!(groups, Ok(redis::Value::Array(groups)) if !groups.is_empty())
+    })
+}
+
+#[test]
+fn a_group_that_is_lost_while_the_window_is_full_is_made_again_by_the_dispatcher_or_else_by_the_sweep() {
+    let world = World::build().set("PAYOUT_DISPATCHER_WINDOW", "100").start();
+    let campaign = world.write(&Plan::points("SPRING", 600));
+    let dispatcher = world.stage("dispatcher", "dispatcher");
+    let destroy = || {
+        for partition in 0..campaign.partitions {
+            world.cache.run::<()>(&["XGROUP", "DESTROY", &Cache::stream(&campaign, partition), "payers"]);
+        }
+        assert!(!grouped(&world, &campaign));
+    };
+    until("the windows are full", LONG, || {
+        let before = world.cache.counts(&campaign).published;
+        std::thread::sleep(millis(500));
+        (before > 0 && world.cache.counts(&campaign).published == before).then_some(())
+    });
+    destroy();
+    until("the dispatcher makes the groups again", LONG, || grouped(&world, &campaign).then_some(()));
+    dispatcher.kill();
+    destroy();
+    let summarizer = world.stage("summarizer", "summarizer");
+    until("the sweep makes the groups again", LONG, || grouped(&world, &campaign).then_some(()));
+    drop(summarizer);
+    let _stages = world.run(1);
     world.completed(&campaign, LONG);
     world.books(&campaign).assert_paid_and_closed();
 }
