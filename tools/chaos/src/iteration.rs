@@ -18,6 +18,9 @@ use crate::weather::LATE_MS;
 /// From the healing to COMPLETED, at most (I-26). Two sweeps of 1 s, a lease of 1 s, and what an outcome that was
 /// tried ten times takes at the slowest pace of 0.3 s are 6 s; the rest is for a machine that other builds share.
 pub const RECOVERY_BOUND: Duration = Duration::from_secs(30);
+/// More for each half of a window that the targets fill: the dispatcher goes on when half of it has room, and until then
+/// a few payouts may be tried again and again, some three times at the slowest pace.
+pub const EACH_HALF_WINDOW: Duration = Duration::from_secs(1);
 /// A person looks at what waits when nothing can be under way any more: the slowest request and the slowest pace.
 const RESOLVE_AFTER: Duration = Duration::from_millis(LATE_MS + 900);
 /// Between two looks of that person.
@@ -181,7 +184,8 @@ fn heal(stand: &mut Stand<'_>, unfinished: &[Fault]) -> Result<()> {
 /// Waits for COMPLETED; resumes what was stopped, and closes what waits for a person.
 fn wait_for_the_end(stand: &mut Stand<'_>, healed: Instant) -> Result<()> {
     let mut looked = healed + RESOLVE_AFTER;
-    while healed.elapsed() < RECOVERY_BOUND {
+    let bound = RECOVERY_BOUND + EACH_HALF_WINDOW * stand.plan.targets.div_ceil(stand.plan.window / 2);
+    while healed.elapsed() < bound {
         stand.crew.tend()?;
         match stand.status().as_deref() {
             Some("COMPLETED") => return Ok(()),
@@ -199,7 +203,7 @@ fn wait_for_the_end(stand: &mut Stand<'_>, healed: Instant) -> Result<()> {
     let books = stand.books()?;
     let paid_right = books.exactly_once();
     bail!(
-        "not COMPLETED {RECOVERY_BOUND:?} after everything was healed (status {:?}, rows {:?}; breaches of exactly once: {paid_right:?})",
+        "not COMPLETED {bound:?} after everything was healed (status {:?}, rows {:?}; breaches of exactly once: {paid_right:?})",
         stand.status(),
         books.overview()
     )

@@ -5,7 +5,7 @@ use comfy_table::{Table, presets};
 use reliability::Section;
 
 use crate::hazard::Hazard;
-use crate::iteration::RECOVERY_BOUND;
+use crate::iteration::{EACH_HALF_WINDOW, RECOVERY_BOUND};
 use crate::tally::Tally;
 
 /// Prints what was done and met.
@@ -71,7 +71,7 @@ fn figures(tally: &Tally, minutes: f64) -> Vec<[String; 2]> {
         ("from healed to COMPLETED: median", seconds(50)),
         ("from healed to COMPLETED: 99 of 100", seconds(99)),
         ("from healed to COMPLETED: longest", seconds(100)),
-        ("allowed", format!("{RECOVERY_BOUND:?}")),
+        ("allowed", format!("{RECOVERY_BOUND:?}, and {EACH_HALF_WINDOW:?} for each half window of targets")),
         ("iterations a minute", format!("{:.0}", tally.iterations as f64 / minutes.max(f64::EPSILON))),
     ]
     .map(|(name, value)| [name.to_owned(), value])
