@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
-use super::error::repeated;
+use super::error::{BATCH, repeated, within};
 use super::results::result_row;
 use super::sql::{TypeSql, maybe_text};
 use super::{Store, StoreError, json};
@@ -144,7 +144,7 @@ impl Store {
             read().fetch_all(&mut *transaction).await?
         } else {
             repeated(|| intent().execute(&self.pool)).await?;
-            read().fetch_all(&self.pool).await?
+            within(BATCH, read().fetch_all(&self.pool)).await?
         };
         let first_of_result = columns_of_target(sql.kind.shape);
         rows.iter()
@@ -162,11 +162,12 @@ impl Store {
         let Some((first, last)) = targets.first().zip(targets.last()) else { return Ok(Vec::new()) };
         if !are_close(*first, *last, targets.len()) {
             let ids = json::ids(targets.iter().copied());
-            let rows = sqlx::query(&sql.read_targets).bind(&ids).bind(promotion.0).fetch_all(&self.pool).await?;
+            let query = sqlx::query(&sql.read_targets).bind(&ids).bind(promotion.0);
+            let rows = within(BATCH, query.fetch_all(&self.pool)).await?;
             return rows.iter().map(|row| target(row, shape)).collect();
         }
         let query = sqlx::query(&sql.read_target_range).bind(promotion.0).bind(first.0).bind(last.0);
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = within(BATCH, query.fetch_all(&self.pool)).await?;
         let mut found = Vec::with_capacity(targets.len());
         for row in &rows {
             if targets.binary_search(&TargetId(row.try_get(0)?)).is_ok() {

@@ -74,6 +74,20 @@ fn number(error: &sqlx::Error) -> Option<u16> {
     error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
 }
 
+/// Longest wait for an answer about a few rows, and for one about a batch. A server that vanished without a word never
+/// answers, and nothing else would notice. The connection is used again only after it has answered a ping.
+pub(super) const FEW_ROWS: Duration = Duration::from_secs(10);
+pub(super) const BATCH: Duration = Duration::from_secs(30);
+
+/// Waits for an answer of the database, so long at most.
+pub(super) async fn within<T>(
+    bound: Duration,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let silent = || Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer")));
+    tokio::time::timeout(bound, statement).await.unwrap_or_else(|_| silent())
+}
+
 /// Repeats a statement that lost against another one, at most this often.
 const MAX_CONFLICTS: u32 = 8;
 
@@ -83,7 +97,7 @@ where
     F: Future<Output = Result<T, sqlx::Error>>,
 {
     for conflicts in 0.. {
-        match statement().await.map_err(StoreError::from) {
+        match within(BATCH, statement()).await.map_err(StoreError::from) {
             Err(error) if error.is_conflict() && conflicts < MAX_CONFLICTS => {
                 let jitter_ms = rand::random_range(1..=5 << conflicts);
                 tracing::debug!(%error, "statement lost a conflict, repeating it");
@@ -93,4 +107,16 @@ where
         }
     }
     unreachable!("the loop returns at the latest after {MAX_CONFLICTS} conflicts")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_away() {
+        let answer = within(Duration::from_millis(1), std::future::pending::<Result<(), _>>()).await;
+        assert!(answer.map_err(StoreError::from).is_err_and(|error| error.is_unavailable() && !error.is_conflict()));
+        assert!(within(BATCH, async { Ok(()) }).await.is_ok());
+    }
 }

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySqlConnection, Row};
 
-use super::error::repeated;
+use super::error::{FEW_ROWS, repeated, within};
 use super::sql::{maybe_text, text};
 use super::{Store, StoreError};
 use crate::domain::promotion::{Defaults, is_campaign_code};
@@ -65,27 +65,27 @@ impl Store {
         let rows = match scope {
             PollScope::Running => {
                 let sql = format!("SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'IN_PROGRESS' {ORDER}");
-                sqlx::query(&sql).fetch_all(&self.pool).await?
+                within(FEW_ROWS, sqlx::query(&sql).fetch_all(&self.pool)).await?
             }
             PollScope::Counted(since) => {
                 let sql = format!(
                     "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'IN_PROGRESS' \
                      OR (p.promotion_status IN ('STOPPED', 'FAILED') AND p.updated_at >= ?) {ORDER}"
                 );
-                sqlx::query(&sql).bind(since).fetch_all(&self.pool).await?
+                within(FEW_ROWS, sqlx::query(&sql).bind(since).fetch_all(&self.pool)).await?
             }
             PollScope::Due => {
                 let sql = format!(
                     "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'READY' \
                      AND (p.reservation_at IS NULL OR p.reservation_at <= ?) {ORDER} LIMIT 100"
                 );
-                sqlx::query(&sql).bind(self.now()).fetch_all(&self.pool).await?
+                within(FEW_ROWS, sqlx::query(&sql).bind(self.now()).fetch_all(&self.pool)).await?
             }
             PollScope::CompletedSince(since) => {
                 let sql = format!(
                     "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'COMPLETED' AND s.completed_at >= ? {ORDER} LIMIT 1000"
                 );
-                sqlx::query(&sql).bind(since).fetch_all(&self.pool).await?
+                within(FEW_ROWS, sqlx::query(&sql).bind(since).fetch_all(&self.pool)).await?
             }
         };
         let mut promotions = Vec::with_capacity(rows.len());
@@ -235,21 +235,19 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn status(&self, id: PromotionId) -> Result<Option<PromotionStatus>, StoreError> {
-        let row = sqlx::query("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ?")
-            .bind(id.0)
-            .fetch_optional(&self.pool)
-            .await?;
+        let query = sqlx::query("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ?").bind(id.0);
+        let row = within(FEW_ROWS, query.fetch_optional(&self.pool)).await?;
         row.map(|row| status_of(text(&row, 0)?)).transpose()
     }
 
     /// Writes absolute counts into the summary of a promotion that is not completed; the figures of a
-    /// completed one are those that were proved, and a late flush must not touch them.
+    /// completed one are those that were proved, and a late flush must not touch them. Gives whether it was not.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn flush(&self, id: PromotionId, counts: Counts) -> Result<(), StoreError> {
+    pub async fn flush(&self, id: PromotionId, counts: Counts) -> Result<bool, StoreError> {
         let now = self.now();
-        repeated(|| {
+        let done = repeated(|| {
             sqlx::query(
                 "UPDATE campaign_promotion_summary SET published_count = ?, success_count = ?, fail_count = ?, \
                  retry_success_count = ?, updated_at = ? WHERE promotion_id = ? AND completed_at IS NULL",
@@ -263,7 +261,7 @@ impl Store {
             .execute(&self.pool)
         })
         .await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
     /// The counts that stand in the summary.

@@ -6,7 +6,7 @@ use chrono::NaiveDateTime;
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySqlPool, Row};
 
-use super::error::repeated;
+use super::error::{BATCH, repeated, within};
 use super::json::{self, Rows};
 use super::sql::{TypeSql, maybe_text, text};
 use super::{Store, StoreError};
@@ -176,7 +176,7 @@ async fn read_results(
     targets: impl Iterator<Item = TargetId>,
 ) -> Result<Vec<(TargetId, ResultRow)>, StoreError> {
     let ids = json::ids(targets);
-    let rows = sqlx::query(&sql.read_results).bind(&ids).fetch_all(pool).await?;
+    let rows = within(BATCH, sqlx::query(&sql.read_results).bind(&ids).fetch_all(pool)).await?;
     rows.iter().map(|row| Ok((TargetId(row.try_get(0)?), result_row(row, 1)?))).collect()
 }
 

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
 use sqlx::Row;
 
-use super::error::repeated;
+use super::error::{BATCH, FEW_ROWS, repeated, within};
 use super::sql::maybe_text;
 use super::{Store, StoreError, json};
 use crate::domain::{Amount, CustomerUid, PayoutType, Promotion, PromotionId, Shape, Target, TargetId};
@@ -47,12 +47,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn bounds(&self, promotion: &Promotion) -> Result<Option<Bounds>, StoreError> {
-        let known: Option<(Option<i64>, Option<i64>)> = sqlx::query_as(
+        let query = sqlx::query_as(
             "SELECT first_target_id, last_target_id FROM campaign_promotion_loads WHERE promotion_id = ?",
-        )
-        .bind(promotion.id.0)
-        .fetch_optional(&self.pool)
-        .await?;
+        );
+        let known: Option<(Option<i64>, Option<i64>)> =
+            within(FEW_ROWS, query.bind(promotion.id.0).fetch_optional(&self.pool)).await?;
         if let Some((Some(first), Some(last))) = known {
             return Ok(Some(Bounds { first: TargetId(first), last: TargetId(last) }));
         }
@@ -71,13 +70,8 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<PageRow>, StoreError> {
         let sql = self.sql_of(&promotion.kind)?;
-        let rows = sqlx::query(&sql.page)
-            .bind(promotion.id.0)
-            .bind(after.0)
-            .bind(last.0)
-            .bind(limit as u64)
-            .fetch_all(&self.pool)
-            .await?;
+        let query = sqlx::query(&sql.page).bind(promotion.id.0).bind(after.0).bind(last.0).bind(limit as u64);
+        let rows = within(BATCH, query.fetch_all(&self.pool)).await?;
         rows.iter()
             .map(|row| {
                 let id = TargetId(row.try_get(0)?);

@@ -34,6 +34,7 @@ const AWAY: Duration = Duration::from_millis(500);
 /// it goes on comparing, so that a stream that is lost after the last batch is noticed and filled again.
 pub async fn until_it_ends(context: Context, store: Store, streams: Streams, promotion: Promotion) {
     let id = promotion.id;
+    let mut marked_to = None;
     while !context.shutdown.requested() {
         match store.status(id).await {
             Ok(Some(PromotionStatus::InProgress)) => {}
@@ -45,9 +46,13 @@ pub async fn until_it_ends(context: Context, store: Store, streams: Streams, pro
                 continue;
             }
         }
-        let publisher = Publisher::new(&context, &store, &streams, promotion.clone()).await;
+        let publisher = Publisher::new(&context, &store, &streams, promotion.clone(), marked_to).await;
         let done = match publisher {
-            Ok(Some(publisher)) => publisher.run().await,
+            Ok(Some(mut publisher)) => {
+                let done = publisher.run().await;
+                marked_to = Some(publisher.marked_to);
+                done
+            }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
@@ -83,6 +88,7 @@ impl<'a> Publisher<'a> {
         store: &'a Store,
         streams: &'a Streams,
         promotion: Promotion,
+        marked_to: Option<i64>,
     ) -> anyhow::Result<Option<Self>> {
         let partitions: Vec<Partition> = promotion.partitions().collect();
         let bounds = store.bounds(&promotion).await?;
@@ -110,7 +116,7 @@ impl<'a> Publisher<'a> {
         };
         let cursors = Cursors::new(lasts, bounds);
         let marks = Arc::new(Semaphore::new(MARKS));
-        let marked_to = bounds.first.0 - 1;
+        let marked_to = marked_to.unwrap_or(bounds.first.0 - 1);
         let promotion = Arc::new(promotion);
         Ok(Some(Self {
             context,
@@ -127,7 +133,7 @@ impl<'a> Publisher<'a> {
         }))
     }
 
-    async fn run(mut self) -> anyhow::Result<()> {
+    async fn run(&mut self) -> anyhow::Result<()> {
         self.mark_again().await?;
         let mut ahead: Option<(TargetId, tokio::task::JoinHandle<Result<Vec<PageRow>, _>>)> = None;
         // The last page, for the partitions whose windows were full.
@@ -245,8 +251,10 @@ impl<'a> Publisher<'a> {
         let mut covers = Vec::with_capacity(self.partitions.len());
         for (number, mut rows) in self.cursors.share_out(page).into_iter().enumerate() {
             let mut end = to;
-            if self.window > 0 && rows.len() as u64 > self.window {
-                rows.truncate(self.window as usize);
+            // Half a window goes as soon as the other half is all that is outstanding; a whole one would wait for the last.
+            let most = (self.window / 2).max(1);
+            if self.window > 0 && rows.len() as u64 > most {
+                rows.truncate(most as usize);
                 end = rows.last().map_or(to, |row| row.target);
             }
             let Some(last) = rows.last().map(|row| row.target) else {

@@ -11,7 +11,8 @@ use pipeline::stage::Context;
 use pipeline::store::Claim;
 use pipeline::streams::{Delivery, ReadError, Reader, Streams};
 
-/// Streams of one read: up to here they cost nothing, and beyond it the promotions that come first go first.
+/// Streams of one read: up to here they cost nothing. Beyond it, those with undelivered entries go first, and of these
+/// those of the promotions that come first: one that waits for people must not keep others from being read.
 const STREAMS_PER_READ: usize = 64;
 /// Pause before the next look when there is nothing to read from, or the breaker is open.
 const NOTHING: Duration = Duration::from_secs(1);
@@ -115,13 +116,8 @@ impl Sources {
     }
 
     async fn readable(&mut self, active: &Active) -> Vec<Partition> {
-        let all: Vec<Partition> = active
-            .seen()
-            .promotions
-            .iter()
-            .flat_map(|promotion| promotion.partitions())
-            .take(STREAMS_PER_READ)
-            .collect();
+        let all: Vec<Partition> =
+            active.seen().promotions.iter().flat_map(|promotion| promotion.partitions()).collect();
         let fresh = self.looked_at.is_some_and(|at| at.elapsed() < self.every);
         if all.is_empty() {
             self.readable.clear();
@@ -129,10 +125,15 @@ impl Sources {
             self.looked_at = Some(Instant::now());
             match self.streams.partition_states(&all).await {
                 Ok(states) => {
-                    let open = all.iter().zip(states).filter(|(_, state)| {
-                        state.position.is_some_and(|position| position.group) && state.parked < self.max_parked
-                    });
-                    self.readable = open.map(|(partition, _)| *partition).collect();
+                    let mut open: Vec<_> = all
+                        .iter()
+                        .zip(states)
+                        .filter(|(_, state)| {
+                            state.position.is_some_and(|position| position.group) && state.parked < self.max_parked
+                        })
+                        .collect();
+                    open.sort_by_key(|(_, state)| state.oldest_undelivered.is_none());
+                    self.readable = open.iter().take(STREAMS_PER_READ).map(|(partition, _)| **partition).collect();
                 }
                 Err(error) => {
                     self.readable.clear();

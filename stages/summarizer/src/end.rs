@@ -14,14 +14,14 @@ const LEFTOVERS: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 /// Completes the promotion if MySQL proves that every target is final; then marks that were lost are set, the public
 /// hash gets the same figures and its time to live, and the partition keys go. Each step may be repeated: a crash in between is
-/// made good by the next sweep.
-pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
+/// made good by the next sweep. Gives whether it is complete.
+pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool> {
     if mutant::is(Mutant::KeysRemovedFirst) {
         let partitions: Vec<Partition> = promotion.partitions().collect();
         tools.streams.remove_partitions(&partitions, tools.context.config.summarizer.dead_ttl).await?;
         crash::point("summarizer.keys_removed");
     }
-    let Some(proof) = tools.store.complete(promotion).await? else { return Ok(()) };
+    let Some(proof) = tools.store.complete(promotion).await? else { return Ok(false) };
     crash::point("summarizer.completed");
     let counts = proof.counts();
     tracing::info!(
@@ -38,7 +38,7 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
         tools.store.mark_again(promotion, bounds.first, bounds.last).await?;
     }
     // An operator may requeue it at this very moment: then its keys are alive again, and stay.
-    let Some(held) = tools.store.hold_completed(promotion.id).await? else { return Ok(()) };
+    let Some(held) = tools.store.hold_completed(promotion.id).await? else { return Ok(false) };
     let config = &tools.context.config.summarizer;
     // A hash that is gone is made again; nothing was settled after the end.
     let last = match tools.streams.read_summary(promotion.summary).await? {
@@ -52,7 +52,7 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
     tools.streams.remove_partitions(&partitions, config.dead_ttl).await?;
     crash::point("summarizer.keys_removed");
     held.release().await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Removes what is left, or has come back, of promotions that ended lately.

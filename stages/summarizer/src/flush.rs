@@ -36,10 +36,7 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
         // has been settled again, and public counts must not fall. MySQL knows them.
         let Some(counts) = proved(tools, seen, promotion, before).await? else {
             // What is asked rarely must not keep the end waiting: after a requeue the sum is lower too, and right.
-            if sum.settled() >= promotion.total_count {
-                end::prove(tools, promotion).await?;
-            }
-            return Ok(());
+            return the_end(tools, seen, promotion, sum).await;
         };
         counts
     } else {
@@ -50,9 +47,17 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     write(tools, promotion, counts, last_completed_at).await?;
     figures::update(tools, seen, promotion, &partitions, &states, counts).await;
     tell::waiting(tools, seen, promotion).await?;
-    if counts.settled() >= promotion.total_count {
-        end::prove(tools, promotion).await?;
+    the_end(tools, seen, promotion, counts).await
+}
+
+/// Has the end proved when the counts say that all is final, once for the same counts: while it is proved the promotion
+/// cannot be stopped, and what MySQL did not prove it does not prove before something else is settled, or the sweep asks.
+async fn the_end(tools: &Tools, seen: &mut Seen, promotion: &Promotion, counts: Counts) -> anyhow::Result<()> {
+    if counts.settled() < promotion.total_count || seen.unproved == Some(counts) {
+        return Ok(());
     }
+    let complete = end::prove(tools, promotion).await?;
+    seen.unproved = (!complete).then_some(counts);
     Ok(())
 }
 
@@ -76,8 +81,6 @@ async fn write(
     counts: Counts,
     last_completed_at: Option<&str>,
 ) -> anyhow::Result<()> {
-    tools.store.flush(promotion.id, counts).await?;
-    crash::point("summarizer.row_flushed");
     match tools.streams.write_summary(promotion.summary, promotion.total_count, counts, last_completed_at, None).await {
         Ok(()) => {
             crash::point("summarizer.hash_written");
@@ -87,6 +90,12 @@ async fn write(
         Err(error) if error.is_oom() => tracing::warn!(%error, "Redis is full; the public summary is written later"),
         Err(error) => return Err(error.into()),
     }
+    // The row last, because it tells whether the promotion was completed meanwhile: then the hash is no longer ours to
+    // write, and gets its final figures and its time to live again.
+    if !tools.store.flush(promotion.id, counts).await? {
+        end::prove(tools, promotion).await?;
+    }
+    crash::point("summarizer.row_flushed");
     Ok(())
 }
 

@@ -31,6 +31,9 @@ const STAGE: Stage =
 /// How often Redis is asked how full it is: as often as Prometheus usually looks. INFO costs it a tenth of a millisecond.
 const MEMORY_EVERY: Duration = Duration::from_secs(5);
 
+/// A turn that swept is not followed by another one before so many times the time that it took.
+const SWEEP_SHARE: u32 = 10;
+
 /// How long a promotion that was stopped, or failed, is still summed up: what was in flight has long been settled then.
 const DRAINED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
@@ -66,7 +69,8 @@ async fn run(context: Context) -> anyhow::Result<()> {
             }
         }
         if began >= next_sweep {
-            next_sweep = began + config.sweep_interval;
+            // Of large promotions it takes long: then it is made less often, or nothing else would be done.
+            next_sweep = began + config.sweep_interval.max(began.elapsed() * SWEEP_SHARE);
         }
         if began >= next_memory {
             next_memory = began + MEMORY_EVERY;
@@ -88,6 +92,7 @@ async fn turn(tools: &Tools, progress: &mut progress::Progress, sweep: bool) -> 
         counted.into_iter().partition(|promotion| promotion.status == PromotionStatus::InProgress);
     progress.keep(running.iter().map(|promotion| promotion.id));
     for promotion in &running {
+        tools.context.health.beat();
         // One promotion that cannot be read must not keep the others from being summed up.
         if let Err(error) = flush::promotion(tools, progress.of(promotion.id), promotion).await {
             tell(&tools.context.health, &error);

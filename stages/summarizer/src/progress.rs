@@ -29,6 +29,8 @@ pub struct Seen {
     pub excess: Option<u64>,
     /// Dead letters that had been dropped by the last flush.
     pub dropped: u64,
+    /// Counts at which MySQL did not prove the end.
+    pub unproved: Option<Counts>,
     /// Counts of the last flush.
     pub flushed: Option<Counts>,
     /// When it will have ended, if what was settled since the flush before goes on at that pace.

@@ -19,12 +19,23 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     if mutant::is(Mutant::NoSweep) {
         return Ok(());
     }
-    let mut still = true;
+    let (mut still, mut trouble) = (true, None);
     for partition in promotion.partitions() {
-        still &= sweep(tools, seen, promotion, partition).await?;
+        // Each reads every target of the promotion: of millions, that takes its time.
+        tools.context.health.beat();
+        match sweep(tools, seen, promotion, partition).await {
+            Ok(stands) => still &= stands,
+            // One partition that cannot be compared must not keep the others from it.
+            Err(error) => trouble = Some(error.context(format!("partition {partition}"))),
+        }
         prune(tools, partition).await?;
     }
-    if still {
+    if let Some(error) = trouble {
+        return Err(error);
+    }
+    // Asked without the lock first: whoever stops the promotion does not wait for the proof of what is not the end.
+    tools.context.health.beat();
+    if still && tools.store.prove(promotion).await?.is_complete() {
         end::prove(tools, promotion).await?;
     }
     Ok(())

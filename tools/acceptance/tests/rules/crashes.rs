@@ -64,6 +64,28 @@ fn dispatcher_retrier_and_summarizer_may_die_at_any_time() {
 }
 
 #[test]
+fn what_waits_while_the_database_is_away_does_not_pass_for_an_entry_that_crashes_consumers() {
+    let world = World::build()
+        .own_mysql()
+        .money(&["--fail-before", "1"])
+        .set("PAYOUT_RETRY_POISON_DELIVERIES", "2")
+        .set("PAYOUT_STORE_ACQUIRE_TIMEOUT", "300ms")
+        .set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000")
+        .start();
+    let campaign = world.write(&Plan::points("SPRING", 50));
+    let stages = world.run(1);
+    until("the retrier has begun", LONG, || (world.money.stat("/charge/faults/fail_before") > 100).then_some(()));
+    world.mysql().kill9().unwrap();
+    world.money.heal();
+    // That nothing is taken shows only in time passing: six visibility timeouts.
+    std::thread::sleep(secs(15));
+    world.mysql().restart().unwrap();
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    assert_eq!(stages.retrier.metric("payout_quarantined_total", ""), 0.0);
+}
+
+#[test]
 fn marks_that_died_with_the_dispatcher_are_set_when_the_promotion_ends() {
     let world = World::plain();
     let campaign = world.write(&Plan::vouchers("SPRING", 200).without_default());

@@ -231,6 +231,20 @@ fn nothing_is_sent_once_money_may_have_forgotten_the_key() {
 }
 
 #[test]
+fn a_promotion_that_waits_for_people_keeps_no_other_from_being_paid() {
+    // As many streams as one read takes, each with something that nobody but a person can close.
+    let world = World::build().money(&["--refuse", "1"]).set("PAYOUT_MONEY_FINAL_ERROR_CODES", "").start();
+    let waiting = world.write(&Plan::points("WAITS", 640).partitions(64));
+    let _stages = world.run(1);
+    until("all of it is held", LONG, || (world.cache.held(&waiting).get("held") == Some(&640)).then_some(()));
+    world.money.heal();
+    let next = world.write(&Plan::points("SPRING", 100));
+    world.completed(&next, LONG);
+    world.books(&next).assert_paid_and_closed();
+    assert_eq!(world.status(&waiting).as_deref(), Some("IN_PROGRESS"));
+}
+
+#[test]
 fn a_refusal_that_is_not_on_the_list_waits_and_is_judged_again_when_it_is() {
     let world = patient().money(&["--refuse", "0.3", "--refuse-code", "ACCOUNT_CLOSED"]).start();
     let campaign = world.write(&Plan::points("SPRING", 300));
