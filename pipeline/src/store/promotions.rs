@@ -178,11 +178,11 @@ impl Store {
         .bind(now)
         .fetch_optional(&mut *transaction)
         .await?;
-        if due.is_none() {
-            return Ok(Started::No);
-        }
-        let moved = move_status(&mut transaction, id, PromotionStatus::Ready, PromotionStatus::InProgress, now).await?;
-        if !moved {
+        if due.is_none()
+            || !move_status(&mut transaction, id, PromotionStatus::Ready, PromotionStatus::InProgress, now).await?
+        {
+            // Not left to the drop: the lock would stay until this runtime comes to it.
+            transaction.rollback().await?;
             return Ok(Started::No);
         }
         sqlx::query(
@@ -209,6 +209,7 @@ impl Store {
         let now = self.now();
         let mut transaction = self.pool.begin().await?;
         if !move_status(&mut transaction, id, from, PromotionStatus::Failed, now).await? {
+            transaction.rollback().await?;
             return Ok(false);
         }
         let memo: String = memo.chars().take(500).collect();

@@ -136,6 +136,7 @@ impl Store {
             .await?;
         let status = row.map(|row| status_of(text(&row, 0)?)).transpose()?;
         if !matches!(status, Some(PromotionStatus::InProgress | PromotionStatus::Completed)) {
+            transaction.rollback().await?;
             return Ok(None);
         }
         let proof = match bounds {
@@ -143,9 +144,11 @@ impl Store {
             None => Proof::default(),
         };
         if status == Some(PromotionStatus::Completed) {
+            transaction.rollback().await?;
             return Ok(Some(proof));
         }
         if !proof.is_complete() && !mutant::is(Mutant::CompletionByCounts) {
+            transaction.rollback().await?;
             return Ok(None);
         }
         if proof.targets() != promotion.total_count {
