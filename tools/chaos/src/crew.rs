@@ -8,6 +8,7 @@ use acceptance::get;
 use anyhow::{Context, Result};
 use servers::{Launch, Process};
 
+use crate::fault::Fault;
 use crate::hazard::{Hazard, Hazards, sum};
 use crate::lane::Lane;
 use crate::plan::{Armed, Plan};
@@ -18,6 +19,8 @@ const END_BOUND: Duration = Duration::from_secs(8);
 const LISTENS_BOUND: Duration = Duration::from_millis(20);
 /// What a stage writes before it dies at a crash point.
 const DIED_HERE: &str = "crash point ";
+/// What a process logs that ends because its consumer name is somebody else's.
+const NAME_TAKEN: &str = "another process has taken this consumer name";
 const LAST_LINES: usize = 5;
 
 /// The processes, by name.
@@ -27,6 +30,8 @@ pub struct Crew<'l> {
     settings: Vec<(String, String)>,
     /// The place at which every process of one stage dies once.
     armed: Option<Armed>,
+    /// Whether Redis loses its last writes. Then a name may be a predecessor's again, and who has it must end.
+    redis_forgets: bool,
     members: BTreeMap<String, Member>,
     /// What their metrics told at the end of their lives.
     pub hazards: Hazards,
@@ -62,7 +67,10 @@ impl<'l> Crew<'l> {
         ];
         settings.sort();
         let armed = plan.armed.clone();
-        Self { lane, dir, settings, armed, members: BTreeMap::new(), hazards: Hazards::default(), breaches: Vec::new() }
+        let forgets = |fault: &Fault| matches!(fault, Fault::CutRedis { .. } | Fault::TurnBackRedis { .. });
+        let redis_forgets = plan.events.iter().any(|event| forgets(&event.fault));
+        let (members, hazards, breaches) = (BTreeMap::new(), Hazards::default(), Vec::new());
+        Self { lane, dir, settings, armed, redis_forgets, members, hazards, breaches }
     }
 
     /// How a process of the product is started here.
@@ -206,7 +214,8 @@ impl<'l> Crew<'l> {
         self.members.keys().cloned().collect()
     }
 
-    /// Starts whoever died at a crash point again. Nobody may end for another reason than ours.
+    /// Starts whoever died at a crash point again, or lost its name with the last writes of Redis. Nobody may end for
+    /// another reason.
     ///
     /// # Errors
     /// A process does not start.
@@ -216,12 +225,15 @@ impl<'l> Crew<'l> {
             if process.is_running() {
                 continue;
             }
-            if !last_words(&process.log()).contains(DIED_HERE) {
+            let words = last_words(&process.log());
+            let died_here = words.contains(DIED_HERE);
+            let lost_its_name = self.redis_forgets && words.contains(NAME_TAKEN);
+            if !died_here && !lost_its_name {
                 self.breaches.push(process.trouble("ended by itself"));
             }
             self.take(&name);
             if let Some(member) = self.members.get_mut(&name) {
-                member.has_died = true;
+                member.has_died |= died_here;
             }
             self.start(&name)?;
         }
