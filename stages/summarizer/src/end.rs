@@ -40,8 +40,10 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool>
     // An operator may requeue it at this very moment: then its keys are alive again, and stay.
     let Some(held) = tools.store.hold_completed(promotion.id).await? else { return Ok(false) };
     let config = &tools.context.config.summarizer;
-    // A hash that is gone is made again; nothing was settled after the end.
-    let last = match tools.streams.read_summary(promotion.summary).await? {
+    // A hash that is gone is made again, and one that was made of rebuilt partitions does not know when the last payout was
+    // completed; nothing was settled after the end.
+    let hash = tools.streams.read_summary(promotion.summary).await?;
+    let last = match hash.and_then(|hash| hash.last_completed_at) {
         Some(_) => None,
         None => tools.store.completed_at(promotion.id).await?.map(|at| at.format("%Y%m%d%H%M%S").to_string()),
     };

@@ -188,6 +188,22 @@ fn a_group_that_is_lost_while_the_window_is_full_is_made_again_by_the_dispatcher
 }
 
 #[test]
+fn a_summary_that_is_made_of_rebuilt_partitions_tells_when_the_last_payout_was_completed() {
+    let world = World::plain();
+    let campaign = world.write(&Plan::points("SPRING", 50));
+    let stages = ["dispatcher", "payer", "retrier"].map(|stage| world.stage(stage, stage));
+    until("all is settled", LONG, || (world.cache.counts(&campaign).settled() == 50).then_some(()));
+    stages.iter().for_each(|stage| stage.kill());
+    // As a FLUSHALL and a rebuild leave them: the counts from MySQL, and no time.
+    for partition in 0..campaign.partitions {
+        world.cache.run::<i64>(&["HDEL", &Cache::counts_key(&campaign, partition), "last_completed_at"]);
+    }
+    let _summarizer = world.stage("summarizer", "summarizer");
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
 fn a_lost_group_wrong_counts_and_a_lost_stream_are_made_good() {
     let world = World::build().money(&["--latency-ms", "20"]).set("PAYOUT_MONEY_CONCURRENCY", "8").start();
     let campaign = world.write(&Plan::points("SPRING", 1500));
