@@ -33,7 +33,7 @@ const fn scenario(name: &'static str) -> Test {
 
 /// Statements against a real database.
 const fn store(name: &'static str) -> Test {
-    Test { package: "pipeline", target: "store_outcomes", name }
+    Test { package: "pipeline", target: "store_results", name }
 }
 
 /// Scripts against a real Redis.
@@ -72,19 +72,19 @@ pub(crate) fn noticed_by(mutant: Mutant) -> Test {
         Mutant::NoVisibilityMargin => scenario("requests::what_a_payer_works_on_is_left_to_it"),
         Mutant::LimiterForgets => streams("shared::no_window_of_a_second_holds_more_slots_than_the_rate_whoever_asked"),
 
-        Mutant::IntentLeavesPendingAlone => store("an_intent_makes_its_own_rows_and_marks_those_of_others"),
+        Mutant::IntentLeavesPendingAlone => store("outcomes::an_intent_makes_its_own_rows_and_marks_those_of_others"),
         Mutant::RedeliveryLeavesPendingAlone => {
-            store("the_retriers_intent_takes_a_retrying_row_over_and_counts_the_attempt_once")
+            store("outcomes::the_retriers_intent_takes_a_retrying_row_over_and_counts_the_attempt_once")
         }
         Mutant::UnsortedIntents => {
             Test { package: "pipeline", target: "store_deadlocks", name: "overlapping_intents_never_deadlock" }
         }
-        Mutant::GenerationIsNotGuarded => store("an_outcome_of_another_key_generation_changes_nothing"),
+        Mutant::GenerationIsNotGuarded => store("outcomes::an_outcome_of_another_key_generation_changes_nothing"),
         Mutant::BlindWrite
         | Mutant::TokenIsIgnored
         | Mutant::DoubtIsIgnored
         | Mutant::UnknownIsForgotten
-        | Mutant::NotCalledUsesAnAttempt => store("what_each_outcome_does_to_each_row"),
+        | Mutant::NotCalledUsesAnAttempt => store("outcomes::what_each_outcome_does_to_each_row"),
 
         Mutant::SettleBeforeOutcome => scenario("entries::nothing_is_settled_before_its_row_says_so"),
         Mutant::SettleUnfinished => scenario("entries::what_is_not_final_is_parked_and_not_settled"),
