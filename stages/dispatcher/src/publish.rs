@@ -251,10 +251,8 @@ impl<'a> Publisher<'a> {
         let mut covers = Vec::with_capacity(self.partitions.len());
         for (number, mut rows) in self.cursors.share_out(page).into_iter().enumerate() {
             let mut end = to;
-            // Half a window goes as soon as the other half is all that is outstanding; a whole one would wait for the last.
-            let most = (self.window / 2).max(1);
-            if self.window > 0 && rows.len() as u64 > most {
-                rows.truncate(most as usize);
+            if self.window > 0 && rows.len() as u64 > self.window {
+                rows.truncate(self.window as usize);
                 end = rows.last().map_or(to, |row| row.target);
             }
             let Some(last) = rows.last().map(|row| row.target) else {
