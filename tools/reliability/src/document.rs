@@ -69,8 +69,8 @@ mod tests {
     #[test]
     fn a_section_that_was_saved_reads_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        let section = Section::begin("fuzz", "Fuzzing", "x");
-        std::fs::write(dir.path().join("fuzz.json"), serde_json::to_string(&section).unwrap()).unwrap();
+        let section = Section::begin("fuzz-csv", "Fuzzing", "x");
+        std::fs::write(dir.path().join("fuzz-csv.json"), serde_json::to_string(&section).unwrap()).unwrap();
         let read = crate::read(dir.path()).unwrap();
         assert_eq!(render(&read), render(&[section]));
     }

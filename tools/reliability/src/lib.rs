@@ -17,8 +17,21 @@ use serde::{Deserialize, Serialize};
 pub use document::render;
 
 /// Every section, in the order of the document.
-pub const SECTIONS: &[&str] =
-    &["chaos", "chaos-mutants", "crash-points", "sigterm", "weaker-money", "audit", "model", "model-mutants", "fuzz"];
+pub const SECTIONS: &[&str] = &[
+    "chaos",
+    "chaos-mutants",
+    "crash-points",
+    "sigterm",
+    "weaker-money",
+    "audit",
+    "model",
+    "model-mutants",
+    "fuzz-record",
+    "fuzz-csv",
+    "fuzz-answer",
+    "fuzz-config",
+    "fuzz-entry",
+];
 
 /// What one run adds to the report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

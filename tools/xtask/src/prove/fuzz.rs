@@ -14,19 +14,25 @@ use reliability::Section;
 use super::done;
 use crate::steps::cargo;
 
-/// A target, what its full run is, and the longest input that is tried: somewhat above its limits.
+/// A target, whose bytes it reads, what its full run is, and the longest input that is tried: somewhat above its limits.
 struct Target {
     name: &'static str,
+    bytes: &'static str,
     executions: u64,
     max_bytes: u32,
 }
 
 const TARGETS: [Target; 5] = [
-    Target { name: "record", executions: 100_000_000, max_bytes: 640 },
-    Target { name: "csv", executions: 10_000_000, max_bytes: 1024 },
-    Target { name: "answer", executions: 10_000_000, max_bytes: 1024 },
-    Target { name: "config", executions: 10_000_000, max_bytes: 1024 },
-    Target { name: "entry", executions: 10_000_000, max_bytes: 1024 },
+    Target { name: "record", bytes: "Records on streams", executions: 100_000_000, max_bytes: 640 },
+    Target { name: "csv", bytes: "Files of targets", executions: 10_000_000, max_bytes: 1024 },
+    Target { name: "answer", bytes: "Answers of `money`", executions: 10_000_000, max_bytes: 1024 },
+    Target {
+        name: "config",
+        bytes: "Configurations: files and environment variables",
+        executions: 10_000_000,
+        max_bytes: 1024,
+    },
+    Target { name: "entry", bytes: "Whole stream entries", executions: 10_000_000, max_bytes: 1024 },
 ];
 
 /// One in so many executions is made with the address sanitizer: the product has no unsafe code, its crates have.
@@ -59,7 +65,6 @@ pub(crate) struct Options {
 
 /// What one target's run counted.
 struct Counted {
-    target: &'static str,
     sanitizer: &'static str,
     executions: u64,
     seconds: f64,
@@ -73,7 +78,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let chosen: Vec<&Target> =
         TARGETS.iter().filter(|target| options.target.as_ref().is_none_or(|name| name == target.name)).collect();
     ensure!(!chosen.is_empty(), "there is no such target; there are {}", TARGETS.map(|target| target.name).join(", "));
-    let mut section = Section::begin("fuzz", "Hostile input", &command(options));
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let workers = options.workers.unwrap_or(cores).max(1);
     install()?;
@@ -82,28 +86,30 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         "writing the seeds",
     )?;
     let sanitizers: &[&str] = if options.no_sanitizer { &["none"] } else { &["none", "address"] };
-    let mut counted = Vec::new();
     for sanitizer in sanitizers {
         build(sanitizer)?;
-        for target in &chosen {
+    }
+    let mut found = 0;
+    for target in &chosen {
+        let title = format!("Hostile input: {}", target.name);
+        let mut section = Section::begin(&format!("fuzz-{}", target.name), &title, &command(target, options));
+        let mut counted = Vec::new();
+        for sanitizer in sanitizers {
             let all = options.executions.unwrap_or(target.executions);
             let executions = if *sanitizer == "none" { all } else { all.div_ceil(SANITIZED) };
             counted.push(one(target, sanitizer, executions, workers)?);
         }
+        found += counted.iter().map(|counted| counted.findings).sum::<usize>();
+        save(&mut section, target, counted)?;
     }
-    let found: usize = counted.iter().map(|counted| counted.findings).sum();
-    save(&mut section, counted)?;
     println!("{found} findings{}", if found > 0 { ", in .run/fuzz/findings" } else { "" });
     Ok(if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn command(options: &Options) -> String {
-    let mut text = "cargo xtask prove fuzz".to_owned();
-    for (flag, value) in [
-        ("executions", options.executions.map(|number| number.to_string())),
-        ("target", options.target.clone()),
-        ("workers", options.workers.map(|number| number.to_string())),
-    ] {
+/// What repeats the run of one target.
+fn command(target: &Target, options: &Options) -> String {
+    let mut text = format!("cargo xtask prove fuzz --target {}", target.name);
+    for (flag, value) in [("executions", options.executions), ("workers", options.workers)] {
         if let Some(value) = value {
             text.push_str(&format!(" --{flag} {value}"));
         }
@@ -159,7 +165,6 @@ fn one(target: &Target, sanitizer: &'static str, executions: u64, workers: u64) 
     let statistics: Vec<String> = logs.iter().map(|log| fs::read_to_string(log).unwrap_or_default()).collect();
     let figure = |name: &str| statistics.iter().map(|text| statistic(text, name)).collect::<Vec<_>>();
     let counted = Counted {
-        target: target.name,
         sanitizer,
         executions: figure("number_of_executed_units").iter().sum(),
         seconds,
@@ -199,23 +204,23 @@ fn statistic(log: &str, name: &str) -> u64 {
     line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
-fn save(section: &mut Section, counted: Vec<Counted>) -> Result<()> {
-    section.say(
-        "Bytes of strangers, by libFuzzer with coverage: records on streams, files of targets, answers of `money`, configurations, \
-         and whole stream entries. A finding is a panic, a broken rule (`tools/fuzz/src/targets/` says which), an input that takes \
-         10 s, or a process that takes 1 GB.",
-    );
+fn save(section: &mut Section, target: &Target, counted: Vec<Counted>) -> Result<()> {
+    section.say(format!(
+        "{}, by libFuzzer with coverage. A finding is a panic, a broken rule (`tools/fuzz/src/targets/{}.rs` says which), an \
+         input that takes {MAX_SECONDS} s, or a process that takes {MAX_MEMORY_MB} MB.",
+        target.bytes, target.name
+    ));
     let row = |counted: Counted| {
-        let Counted { target, sanitizer, executions, seconds, findings, memory_mb, inputs } = counted;
+        let Counted { sanitizer, executions, seconds, findings, memory_mb, inputs } = counted;
         let rate = if seconds > 0.0 { executions as f64 / seconds } else { 0.0 };
         let texts = [executions.to_string(), format!("{seconds:.0}"), format!("{rate:.0}"), findings.to_string()];
         let [executions, seconds, rate, findings] = texts;
         let (inputs, memory) = (inputs.to_string(), format!("{memory_mb} MB"));
-        [target.to_owned(), sanitizer.to_owned(), executions, seconds, rate, findings, inputs, memory]
+        [sanitizer.to_owned(), executions, seconds, rate, findings, inputs, memory]
     };
     section.table(
-        "Targets",
-        ["target", "sanitizer", "executions", "seconds", "a second", "findings", "inputs kept", "most memory"],
+        "Executions",
+        ["sanitizer", "executions", "seconds", "a second", "findings", "inputs kept", "most memory"],
         counted.into_iter().map(row).collect(),
     );
     println!("{}", section.save()?.display());
@@ -236,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_run_can_be_repeated_by_the_command_that_is_told() {
-        let options = Options { executions: Some(5), target: Some("csv".into()), workers: None, no_sanitizer: false };
-        assert_eq!(command(&options), "cargo xtask prove fuzz --executions 5 --target csv");
+        let options = Options { executions: Some(5), target: None, workers: None, no_sanitizer: false };
+        assert_eq!(command(&TARGETS[1], &options), "cargo xtask prove fuzz --target csv --executions 5");
     }
 }
