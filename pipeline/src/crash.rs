@@ -44,7 +44,7 @@ pub const POINTS: &[&str] = &[
     "requeue.begun",
     "requeue.seeded",
     "requeue.written",
-    "requeue.rebuilt",
+    "requeue.added",
 ];
 
 /// Passes a place.

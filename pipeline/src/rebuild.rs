@@ -77,7 +77,8 @@ fn last_target(last: EntryId) -> TargetId {
     TargetId(i64::try_from(last.first).unwrap_or(i64::MAX))
 }
 
-fn records(promotion: &Promotion, targets: &[TargetId]) -> Vec<Vec<u8>> {
+/// A record for each target, published now.
+pub(crate) fn records(promotion: &Promotion, targets: &[TargetId]) -> Vec<Vec<u8>> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let published_at_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
     let encode = |target: &TargetId| {

@@ -1,21 +1,26 @@
 //! Giving FAILED targets new attempts, a slice at a time.
 //!
 //! Prove by asking `money`, hold the promotion's row, make the streams of a completed one, write the rows together with
-//! the plan's progress, rebuild the partitions concerned. A crash behind any of these is harmless: what is not written is
-//! still to be done by the plan, and what is written and not rebuilt is found by the sweep.
+//! the plan's progress, add entries to the partitions concerned. A crash behind any of these is harmless: what is not
+//! written is still to be done by the plan, and what is written and not added is found by the sweep.
+//!
+//! A rebuild would add the entries as well, but it reads every target of the promotion and delivers anew what is in
+//! flight: once for each slice, that is quadratic. It is left for where the partition is not what it should be.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::charging::{Inquiry, Question};
 use crate::crash;
 use crate::domain::requeue::{KeyTaken, Step, Unproved};
-use crate::domain::{Amount, Partition, PlanId, ProcessStatus, Promotion, TargetId};
-use crate::rebuild::{RebuildError, RebuildOutcome, rebuild};
+use crate::domain::{Amount, EntryId, Partition, PlanId, ProcessStatus, Promotion, TargetId};
+use crate::rebuild::{RebuildOutcome, rebuild, records};
 use crate::store::{Became, Moved, OperatorAct, Planned, PlannedNow, SliceRefused, Store, StoreError, Wanted};
-use crate::streams::{Streams, StreamsError};
+use crate::streams::{Position, Requeued, Streams, StreamsError};
 
 /// Times that a slice is written anew after it lost against another transaction.
 const MAX_CONFLICTS: u32 = 5;
+/// Times that entries are added behind what the dispatcher has published meanwhile; it publishes a page in some 10 ms.
+const MAX_MOVES: u32 = 8;
 
 /// Whether a later key may be taken where nothing can prove that the present one is dead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +60,7 @@ pub struct SliceDone {
     pub amount: Amount,
     /// Whether the promotion was COMPLETED before.
     pub reopened: bool,
-    /// Partitions that could not be rebuilt; the sweep does it.
+    /// Partitions to which the entries could not be added; the sweep does it.
     pub left_to_sweep: Vec<u32>,
 }
 
@@ -73,6 +78,9 @@ pub enum RequeueError {
     Streams(#[from] StreamsError),
 }
 
+/// Last ids, by partition number; none where there is no stream.
+type Lasts = HashMap<u32, EntryId>;
+
 impl Requeuer<'_> {
     /// Does one slice of a plan. Repeating it is harmless: the plan and the rows say what is done.
     ///
@@ -87,7 +95,7 @@ impl Requeuer<'_> {
     ) -> Result<SliceDone, RequeueError> {
         let mut done = SliceDone::default();
         let wanted = self.wanted(promotion, targets, &mut done).await?;
-        let moved = self.write(promotion, plan, &wanted, act).await?;
+        let (moved, lasts) = self.write(promotion, plan, targets, &wanted, act).await?;
         crash::point("requeue.written");
         let to: HashMap<TargetId, Wanted> = wanted.iter().map(|(planned, wanted)| (planned.target, *wanted)).collect();
         for (target, became) in &moved.became {
@@ -100,8 +108,8 @@ impl Requeuer<'_> {
             }
         }
         (done.amount, done.reopened) = (moved.amount, moved.reopened);
-        self.rebuild(promotion, targets, &moved, &mut done).await;
-        crash::point("requeue.rebuilt");
+        self.add_entries(promotion, targets, &moved, &lasts, &mut done).await;
+        crash::point("requeue.added");
         Ok(done)
     }
 
@@ -145,14 +153,16 @@ impl Requeuer<'_> {
         Ok(wanted)
     }
 
-    /// Written again where it lost against another transaction: then nothing of it was written.
+    /// Written again where it lost against another transaction: then nothing of it was written. Gives the last ids of the
+    /// partitions concerned from before it was written, too.
     async fn write(
         &self,
         promotion: &Promotion,
         plan: PlanId,
+        targets: &[PlannedNow],
         wanted: &[(&Planned, Wanted)],
         act: &OperatorAct,
-    ) -> Result<Moved, RequeueError> {
+    ) -> Result<(Moved, Lasts), RequeueError> {
         let mut conflicts = 0;
         loop {
             let slice = match self.store.begin_requeue(promotion).await? {
@@ -166,11 +176,21 @@ impl Requeuer<'_> {
                 self.make_streams(promotion).await?;
                 crash::point("requeue.seeded");
             }
+            let lasts = self.lasts(promotion, targets).await?;
             match self.store.write_requeue(slice, promotion, plan, wanted, act).await {
                 Err(error) if error.is_conflict() && conflicts < MAX_CONFLICTS => conflicts += 1,
-                done => return Ok(done?),
+                done => return Ok((done?, lasts)),
             }
         }
+    }
+
+    async fn lasts(&self, promotion: &Promotion, targets: &[PlannedNow]) -> Result<Lasts, StreamsError> {
+        let numbers: HashSet<u32> = targets.iter().map(|now| now.partition).collect();
+        let partitions: Vec<Partition> =
+            numbers.into_iter().map(|number| Partition { promotion: promotion.id, number }).collect();
+        let positions = self.streams.positions(&partitions).await?;
+        let last = |(partition, position): (Partition, Option<Position>)| Some((partition.number, position?.last));
+        Ok(partitions.into_iter().zip(positions).filter_map(last).collect())
     }
 
     /// Makes streams and counts as they were before the promotion's keys were removed. Harmless where they are there.
@@ -185,25 +205,61 @@ impl Requeuer<'_> {
         Ok(())
     }
 
-    /// The partitions concerned. What fails here is found by the sweep: it is slower, and no less sure.
-    async fn rebuild(&self, promotion: &Promotion, targets: &[PlannedNow], moved: &Moved, done: &mut SliceDone) {
-        let again: BTreeSet<TargetId> = moved
+    /// What cannot be added is rebuilt, and what cannot be rebuilt is found by the sweep: slower, and no less sure.
+    async fn add_entries(
+        &self,
+        promotion: &Promotion,
+        targets: &[PlannedNow],
+        moved: &Moved,
+        lasts: &Lasts,
+        done: &mut SliceDone,
+    ) {
+        let again: HashSet<TargetId> = moved
             .became
             .iter()
             .filter(|(_, became)| matches!(became, Became::Requeued | Became::Paid))
             .map(|(target, _)| *target)
             .collect();
-        let numbers: BTreeSet<u32> =
-            targets.iter().filter(|now| again.contains(&now.planned.target)).map(|now| now.partition).collect();
-        for number in numbers {
+        let mut concerned: BTreeMap<u32, Vec<TargetId>> = BTreeMap::new();
+        for now in targets.iter().filter(|now| again.contains(&now.planned.target)) {
+            concerned.entry(now.partition).or_default().push(now.planned.target);
+        }
+        for (number, targets) in concerned {
             let partition = Partition { promotion: promotion.id, number };
-            let rebuilt: Result<RebuildOutcome, RebuildError> =
-                rebuild(self.store, self.streams, promotion, partition).await;
-            match rebuilt {
-                // Without a stream the dispatcher fills it from the beginning.
-                Ok(RebuildOutcome::Done { .. } | RebuildOutcome::Missing) => {}
-                Ok(RebuildOutcome::Moving) | Err(_) => done.left_to_sweep.push(number),
+            // Without a stream the dispatcher fills it from the beginning.
+            let Some(last) = lasts.get(&number) else { continue };
+            if !self.added(promotion, partition, *last, &targets).await && !self.rebuilt(promotion, partition).await {
+                done.left_to_sweep.push(number);
             }
+        }
+    }
+
+    /// Whether entries were added behind `last`, which was read before the rows were written. Had anybody rebuilt the
+    /// partition since, they might lie there already.
+    async fn added(
+        &self,
+        promotion: &Promotion,
+        partition: Partition,
+        mut last: EntryId,
+        targets: &[TargetId],
+    ) -> bool {
+        let records = records(promotion, targets);
+        for _ in 0..MAX_MOVES {
+            match self.streams.requeue(partition, last, &records).await {
+                Ok(Requeued::Done) => return true,
+                // Published by the dispatcher. Were it behind a rebuild in the same moment, the targets would lie there
+                // twice: each is paid once all the same, and the sweep puts the counts right.
+                Ok(Requeued::Moved(now)) if now.first > last.first && now.second == 0 => last = now,
+                Ok(Requeued::Moved(_) | Requeued::Differs | Requeued::Missing) | Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    async fn rebuilt(&self, promotion: &Promotion, partition: Partition) -> bool {
+        match rebuild(self.store, self.streams, promotion, partition).await {
+            Ok(RebuildOutcome::Done { .. } | RebuildOutcome::Missing) => true,
+            Ok(RebuildOutcome::Moving) | Err(_) => false,
         }
     }
 }

@@ -43,7 +43,7 @@ pub use link::Timeouts;
 pub use pending::{Consumer, PageRequest, PendingEntry};
 pub use publish::{Publish, Published};
 pub use reader::{Delivery, Reader};
-pub use rebuild::Rebuilt;
+pub use rebuild::{Rebuilt, Requeued};
 pub use replicas::Replica;
 pub use settle::{Park, Parking, Settle};
 pub use state::{PartitionState, Position};

@@ -1,4 +1,4 @@
-//! Rebuilding a partition from MySQL, and making one for a requeue.
+//! Rebuilding a partition from MySQL; making one for a requeue, and adding to it what is tried again.
 
 use super::{Streams, StreamsError, reply, script};
 use crate::domain::{Counts, EntryId, Partition, TargetId};
@@ -11,6 +11,19 @@ pub enum Rebuilt {
     Done,
     /// Nothing was written: the last id is this one by now. Read the snapshot again.
     Moved(EntryId),
+    /// Nothing was written: there is no stream. The dispatcher refills it.
+    Missing,
+}
+
+/// What became of entries for targets that are tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Requeued {
+    /// They are on the stream, undelivered, and count as failed no more.
+    Done,
+    /// Nothing was written: the last id is this one by now.
+    Moved(EntryId),
+    /// Nothing was written: the stream has no group, or fewer are counted as failed. It is to be rebuilt.
+    Differs,
     /// Nothing was written: there is no stream. The dispatcher refills it.
     Missing,
 }
@@ -48,6 +61,35 @@ impl Streams {
             "OK" => Ok(Rebuilt::Done),
             "LAST" => Ok(Rebuilt::Moved(reply::id(next()?)?)),
             "MISSING" => Ok(Rebuilt::Missing),
+            other => Err(StreamsError::unexpected(other)),
+        }
+    }
+
+    /// Adds one entry for each record of a target that was counted as failed and is tried again, if the partition's last
+    /// id still is `expected_last`. Nothing else on the stream is touched. Ids are as [`Streams::rebuild`] gives them.
+    ///
+    /// # Errors
+    /// Any. Refused before the first write under memory pressure. Repeating gives [`Requeued::Moved`].
+    pub async fn requeue(
+        &self,
+        partition: Partition,
+        expected_last: EntryId,
+        records: &[Vec<u8>],
+    ) -> Result<Requeued, StreamsError> {
+        let size = records.iter().map(|record| record.len()).sum();
+        let keys = [keys::targets(partition), keys::counts(partition)];
+        let mut call = script::REQUEUE.on(&keys, records.len() + 2, size).arg(keys::GROUP);
+        call.push_id(expected_last);
+        for record in records {
+            call.push(record.as_slice());
+        }
+        let mut items = reply::array(self.link.call(call).await?)?.into_iter();
+        let mut next = || items.next().ok_or_else(|| StreamsError::unexpected("a short array"));
+        match reply::text(next()?)?.as_str() {
+            "OK" => Ok(Requeued::Done),
+            "LAST" => Ok(Requeued::Moved(reply::id(next()?)?)),
+            "DIFFERS" => Ok(Requeued::Differs),
+            "MISSING" => Ok(Requeued::Missing),
             other => Err(StreamsError::unexpected(other)),
         }
     }

@@ -32,6 +32,7 @@ scripts! {
     PUBLISH = "publish.lua";
     REBUILD = "rebuild.lua";
     REMOVE = "remove.lua";
+    REQUEUE = "requeue.lua";
     SEED = "seed.lua";
     SETTLE = "settle.lua";
     STATE = "state.lua";

@@ -1,6 +1,6 @@
-use pipeline::domain::{Counts, EntryId};
+use pipeline::domain::{Counter, Counts, EntryId};
 use pipeline::keys;
-use pipeline::streams::{Rebuilt, StreamsError};
+use pipeline::streams::{Rebuilt, Requeued, StreamsError};
 
 use crate::support::{AT, P, Space, record};
 
@@ -106,4 +106,46 @@ async fn a_rebuild_heals_counters_and_refuses_other_types() {
     let refused = space.streams.rebuild(P, last, &COUNTS, None, &[record(1)]).await;
     assert!(matches!(&refused, Err(StreamsError::Refused(why)) if why.contains("WRONGTYPE")), "{refused:?}");
     assert_eq!(space.streams.positions(&[P]).await.err().map(|_| ()), Some(()));
+}
+
+#[tokio::test]
+async fn what_is_tried_again_is_added_behind_the_last_id_and_nothing_else_is_touched() {
+    let mut space = Space::fresh().await;
+    space.publish(1..=9).await;
+    let read = space.read("a", 9).await;
+    space.settle_as(Counter::Fail, &read[..4]).await;
+    let last = EntryId { first: 9, second: 0 };
+    assert_eq!(space.streams.requeue(P, last, &[record(1), record(3)]).await, Ok(Requeued::Done));
+    let state = space.streams.partition_states(&[P]).await.unwrap().remove(0);
+    assert_eq!(state.counts, Counts { published: 9, fail: 2, ..Counts::default() });
+    assert_eq!((state.len(), state.pending, state.undelivered), (7, 5, 2));
+    let added = space.reader.read("b", &[P], 10, None).await.unwrap();
+    assert_eq!(added.iter().map(|one| one.body.clone().unwrap()).collect::<Vec<_>>(), [record(1), record(3)]);
+    assert!(added.iter().all(|one| one.id.first == 9 && one.id > last));
+    // The dispatcher goes on behind them, and does not notice.
+    space.publish(10..=11).await;
+    assert_eq!(space.streams.positions(&[P]).await.unwrap()[0].unwrap().last, EntryId { first: 11, second: 0 });
+}
+
+#[tokio::test]
+async fn what_is_tried_again_is_added_once_and_only_where_the_partition_stands_as_it_was_read() {
+    let mut space = Space::fresh().await;
+    let seen = EntryId { first: 3, second: 0 };
+    assert_eq!(space.streams.requeue(P, seen, &[record(1)]).await, Ok(Requeued::Missing));
+    assert_eq!(space.streams.existing(&[P]).await, Ok(vec![false]));
+    space.publish(1..=3).await;
+    let read = space.read("a", 3).await;
+    space.settle_as(Counter::Fail, &read[..1]).await;
+    let older = EntryId { first: 2, second: 0 };
+    assert_eq!(space.streams.requeue(P, older, &[record(1)]).await, Ok(Requeued::Moved(seen)));
+    // Somebody has failed whose entry is not settled yet: counting it down would be too early.
+    assert_eq!(space.streams.requeue(P, seen, &[record(1), record(2)]).await, Ok(Requeued::Differs));
+    assert_eq!(space.streams.requeue(P, seen, &[record(1)]).await, Ok(Requeued::Done));
+    let again = space.streams.requeue(P, seen, &[record(1)]).await.unwrap();
+    assert!(matches!(again, Requeued::Moved(now) if now > seen && now.first == 3), "repeated: {again:?}");
+    let last = space.streams.positions(&[P]).await.unwrap()[0].unwrap().last;
+    space.say(&format!("XGROUP DESTROY {} {}", keys::targets(P), keys::GROUP)).await;
+    assert_eq!(space.streams.requeue(P, last, &[]).await, Ok(Requeued::Differs));
+    let state = space.streams.partition_states(&[P]).await.unwrap().remove(0);
+    assert_eq!((state.counts.fail, state.len()), (0, 3));
 }

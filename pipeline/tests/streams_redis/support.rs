@@ -87,6 +87,12 @@ impl Space {
         self.streams.settle(vec![paid(ids)], AT).await.unwrap()[0]
     }
 
+    /// Settles entries of [`P`] as what this counter counts.
+    pub async fn settle_as(&mut self, counter: Counter, ids: &[EntryId]) -> u64 {
+        let batch = Settle { partition: P, by_counter: vec![(counter, ids.to_vec())], dead: Vec::new() };
+        self.streams.settle(vec![batch], AT).await.unwrap()[0]
+    }
+
     /// Pending entries of [`P`]: id, consumer, deliveries.
     pub async fn pending(&mut self, consumer: &str) -> Vec<(EntryId, u64)> {
         let page = self.streams.pending_page(P, consumer, None, 1000).await.unwrap();

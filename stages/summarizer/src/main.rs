@@ -1,9 +1,10 @@
 //! The summarizer: counts → summary, the proof of the end, and the sweep.
 //!
 //! Every flush interval the partitions' counts are added up and written, absolute, to the public hash and the
-//! summary row ([`flush`]). When they say that everything is final, MySQL is asked to prove it ([`end`]). Every
-//! sweep interval partitions that do not move are compared with MySQL and rebuilt where they differ
-//! ([`sweep`]). What happened to a promotion is told by webhook ([`mod@tell`]). All of it may be done twice, or by two replicas at once.
+//! summary row ([`flush`]). When they say that everything is final, MySQL is asked to prove it ([`end`]). Beside that, every
+//! sweep interval, partitions that do not move are compared with MySQL and rebuilt where they differ
+//! ([`mod@sweep`]), and what happened to a promotion is told by webhook ([`mod@tell`]). All of it may be done twice, or by two
+//! replicas at once.
 
 mod end;
 mod figures;
@@ -31,9 +32,6 @@ const STAGE: Stage =
 /// How often Redis is asked how full it is: as often as Prometheus usually looks. INFO costs it a tenth of a millisecond.
 const MEMORY_EVERY: Duration = Duration::from_secs(5);
 
-/// A turn that swept is not followed by another one before so many times the time that it took.
-const SWEEP_SHARE: u32 = 10;
-
 /// How long a promotion that was stopped, or failed, is still summed up: what was in flight has long been settled then.
 const DRAINED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
@@ -56,36 +54,38 @@ async fn run(context: Context) -> anyhow::Result<()> {
     let webhook = startup::webhook(&context.config)?;
     let telling = tokio::spawn(tell::run(context.clone(), store.clone(), webhook));
     let tools = Tools { context, store, streams };
+    tokio::join!(sum_up(&tools), sweep::run(&tools));
+    // What is being sent comes to its end, within the grace.
+    telling.await?;
+    Ok(())
+}
+
+/// Sums up until the process is to end.
+async fn sum_up(tools: &Tools) {
     let mut progress = progress::Progress::default();
-    let config = &tools.context.config.summarizer;
-    let (mut next_sweep, mut next_memory) = (Instant::now(), Instant::now());
+    let mut next_memory = Instant::now();
     loop {
         let began = Instant::now();
-        match turn(&tools, &mut progress, began >= next_sweep).await {
+        match turn(tools, &mut progress).await {
             Ok(()) => metrics::collected(began.elapsed()),
             Err(error) => {
                 tell(&tools.context.health, &error);
                 tracing::warn!(error = format!("{error:#}"), "a turn was given up; the next one does it again");
             }
         }
-        if began >= next_sweep {
-            // Of large promotions it takes long: then it is made less often, or nothing else would be done.
-            next_sweep = began + config.sweep_interval.max(began.elapsed() * SWEEP_SHARE);
-        }
         if began >= next_memory {
             next_memory = began + MEMORY_EVERY;
-            figures::memory(&tools).await;
+            figures::memory(tools).await;
         }
-        let pause = progress.pause(config.flush_interval).saturating_sub(began.elapsed());
+        let interval = tools.context.config.summarizer.flush_interval;
+        let pause = progress.pause(interval).saturating_sub(began.elapsed());
         if startup::pause(&tools.context.shutdown, &tools.context.health, pause).await {
-            // What is being sent comes to its end, within the grace.
-            telling.await?;
-            return Ok(());
+            return;
         }
     }
 }
 
-async fn turn(tools: &Tools, progress: &mut progress::Progress, sweep: bool) -> anyhow::Result<()> {
+async fn turn(tools: &Tools, progress: &mut progress::Progress) -> anyhow::Result<()> {
     let counted = tools.store.promotions(PollScope::Counted(tools.store.now() - DRAINED)).await?;
     tools.context.health.dependency("mysql", true);
     let (running, halted): (Vec<_>, Vec<_>) =
@@ -97,11 +97,6 @@ async fn turn(tools: &Tools, progress: &mut progress::Progress, sweep: bool) -> 
         if let Err(error) = flush::promotion(tools, progress.of(promotion.id), promotion).await {
             tell(&tools.context.health, &error);
             tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot sum a promotion up");
-            continue;
-        }
-        if sweep && let Err(error) = sweep::promotion(tools, progress.of(promotion.id), promotion).await {
-            tell(&tools.context.health, &error);
-            tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot sweep a promotion");
         }
     }
     for promotion in &halted {
@@ -109,9 +104,6 @@ async fn turn(tools: &Tools, progress: &mut progress::Progress, sweep: bool) -> 
             tell(&tools.context.health, &error);
             tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot sum a halted promotion up");
         }
-    }
-    if sweep {
-        end::remove_leftovers(tools).await?;
     }
     metrics::promotions(progress.figures());
     Ok(())

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use pipeline::domain::{Counts, EntryId, Partition, PromotionId};
+use pipeline::domain::{Counts, PromotionId};
 use pipeline::metrics::PromotionFigures;
 use pipeline::store::Proof;
 use tokio::time::Instant;
@@ -19,8 +19,6 @@ pub struct Progress(HashMap<PromotionId, Seen>);
 /// Of one.
 #[derive(Default)]
 pub struct Seen {
-    /// How each partition stood at the last sweep.
-    pub swept: HashMap<Partition, Swept>,
     /// Settled targets at the flushes of the last seconds.
     pub settled: std::collections::VecDeque<(Instant, u64)>,
     /// What MySQL last proved, when, and how long that took.
@@ -39,14 +37,6 @@ pub struct Seen {
     pub waits: Option<bool>,
     /// What is shown.
     pub figures: Option<PromotionFigures>,
-}
-
-/// A partition at a sweep.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Swept {
-    pub last: EntryId,
-    pub counts: Counts,
-    pub len: u64,
 }
 
 impl Progress {

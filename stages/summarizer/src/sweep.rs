@@ -2,27 +2,76 @@
 //!
 //! A partition in which something was settled since the last sweep is left alone. Where nothing was, longer
 //! than any work in flight explains, its stream must hold exactly the targets that MySQL says are published
-//! and not final; where it does not, the partition is rebuilt from MySQL.
+//! and not final; where it does not, the partition is rebuilt from MySQL. Comparing reads every target of the promotion
+//! for each partition: of millions that takes its time, so it holds nothing else up.
+
+use std::collections::HashMap;
 
 use pipeline::crash;
-use pipeline::domain::{Partition, Promotion, TargetId};
+use pipeline::domain::{Counts, EntryId, Partition, Promotion, PromotionId, TargetId};
 use pipeline::metrics::{self, RebuildReason};
 use pipeline::mutant::{self, Mutant};
 use pipeline::rebuild::{RebuildOutcome, rebuild};
+use pipeline::store::PollScope;
 use pipeline::streams::PartitionState;
+use tokio::time::Instant;
 
-use crate::progress::{Seen, Swept};
-use crate::{Tools, end};
+use crate::{Tools, end, tell};
+
+/// A sweep is not followed by another one before so many times the time that it took.
+const SHARE: u32 = 10;
+
+/// How the partitions of a promotion stood at the last sweep. All of it can be lost: the next but one sweep compares.
+type Seen = HashMap<Partition, Swept>;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Swept {
+    last: EntryId,
+    counts: Counts,
+}
+
+/// Sweeps until the process is to end.
+pub async fn run(tools: &Tools) {
+    let mut seen: HashMap<PromotionId, Seen> = HashMap::new();
+    loop {
+        let began = Instant::now();
+        let swept = tokio::select! {
+            swept = turn(tools, &mut seen) => swept,
+            // What is broken off here is done by whoever sweeps next.
+            () = tools.context.shutdown.wait() => return,
+        };
+        if let Err(error) = swept {
+            tell(&tools.context.health, &error);
+            tracing::warn!(error = format!("{error:#}"), "a sweep was given up; the next one does it again");
+        }
+        let took = began.elapsed();
+        let pause = tools.context.config.summarizer.sweep_interval.max(took * SHARE).saturating_sub(took);
+        if tools.context.shutdown.sleep(pause).await {
+            return;
+        }
+    }
+}
+
+async fn turn(tools: &Tools, seen: &mut HashMap<PromotionId, Seen>) -> anyhow::Result<()> {
+    let running = tools.store.promotions(PollScope::Running).await?;
+    seen.retain(|id, _| running.iter().any(|promotion| promotion.id == *id));
+    for promotion in &running {
+        // One promotion that cannot be swept must not keep the others from it.
+        if let Err(error) = sweep_promotion(tools, seen.entry(promotion.id).or_default(), promotion).await {
+            tell(&tools.context.health, &error);
+            tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot sweep a promotion");
+        }
+    }
+    end::remove_leftovers(tools).await
+}
 
 /// Sweeps every partition of a promotion, and asks for the proof of its end where nothing moves at all.
-pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) -> anyhow::Result<()> {
+async fn sweep_promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) -> anyhow::Result<()> {
     if mutant::is(Mutant::NoSweep) {
         return Ok(());
     }
     let (mut still, mut trouble) = (true, None);
     for partition in promotion.partitions() {
-        // Each reads every target of the promotion: of millions, that takes its time.
-        tools.context.health.beat();
         match sweep(tools, seen, promotion, partition).await {
             Ok(stands) => still &= stands,
             // One partition that cannot be compared must not keep the others from it.
@@ -34,7 +83,6 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
         return Err(error);
     }
     // Asked without the lock first: whoever stops the promotion does not wait for the proof of what is not the end.
-    tools.context.health.beat();
     if still && tools.store.prove(promotion).await?.is_complete() {
         end::prove(tools, promotion).await?;
     }
@@ -46,11 +94,11 @@ async fn sweep(tools: &Tools, seen: &mut Seen, promotion: &Promotion, partition:
     let (state, counted) = tools.streams.surveyed(partition).await?;
     let Some(position) = state.position else {
         // The dispatcher fills a missing stream from the beginning.
-        seen.swept.remove(&partition);
+        seen.remove(&partition);
         return Ok(false);
     };
-    let now = Swept { last: position.last, counts: state.counts, len: position.len };
-    let before = seen.swept.insert(partition, now);
+    let now = Swept { last: position.last, counts: state.counts };
+    let before = seen.insert(partition, now);
     let still = before.is_some_and(|before| before.counts.settled() == now.counts.settled() && before.last == now.last);
     if !still {
         return Ok(false);
@@ -66,7 +114,7 @@ async fn sweep(tools: &Tools, seen: &mut Seen, promotion: &Promotion, partition:
             }
             RebuildOutcome::Missing | RebuildOutcome::Moving => {}
         }
-        seen.swept.remove(&partition);
+        seen.remove(&partition);
     }
     Ok(true)
 }

@@ -127,6 +127,16 @@ impl Cache {
         sum
     }
 
+    /// The entries of all partitions: partition and id.
+    pub fn entries(&self, campaign: &Campaign) -> Vec<(u32, String)> {
+        let of = |partition| {
+            let stream = Self::stream(campaign, partition);
+            let found: redis::streams::StreamRangeReply = self.run(&["XRANGE", &stream, "-", "+"]);
+            found.ids.into_iter().map(move |entry| (partition, entry.id))
+        };
+        (0..campaign.partitions).flat_map(of).collect()
+    }
+
     /// First part of a stream's last id, and its length.
     pub fn position(&self, campaign: &Campaign, partition: u32) -> (i64, i64) {
         let stream = Self::stream(campaign, partition);

@@ -147,7 +147,7 @@ fn a_loader_killed_between_any_two_effects_goes_on_where_it_stopped() {
 }
 
 const REQUEUE_PLACES: [&str; 6] =
-    ["requeue.proved", "requeue.begun", "requeue.seeded", "requeue.written", "requeue.written:2", "requeue.rebuilt"];
+    ["requeue.proved", "requeue.begun", "requeue.seeded", "requeue.written", "requeue.written:2", "requeue.added"];
 
 #[test]
 fn a_requeue_killed_between_any_two_effects_is_healed_by_the_sweep_and_goes_on() {
@@ -173,7 +173,7 @@ fn a_requeue_killed_between_any_two_effects_is_healed_by_the_sweep_and_goes_on()
         // What was written is paid without the operator: the sweep finds partitions that were not rebuilt.
         let requeued = "SELECT COUNT(*) FROM campaign_promotion_point_results WHERE requeues > 0 AND promotion_id = ";
         let begun = world.sql.number(&format!("{requeued}{id}"));
-        assert_eq!(begun > 0, place.starts_with("requeue.written") || place.starts_with("requeue.rebuilt"), "{place}");
+        assert_eq!(begun > 0, place.starts_with("requeue.written") || place.starts_with("requeue.added"), "{place}");
         world.completed(&campaign, secs(90));
         let again = world.promoctl(&["retry", "apply", &plan, "--reason", "mended", "--yes"]);
         assert!(again.status.success(), "{place}: {}", again.stderr);

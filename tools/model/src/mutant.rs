@@ -71,6 +71,10 @@ pub enum Mutant {
     RequeueWithoutProof,
     /// A requeued row keeps a key that was refused or cancelled.
     RequeueKeepsKey,
+    /// A requeued target's entry is added although the last id has moved.
+    RequeueWithoutGuard,
+    /// A requeued target's entry is added although its failure is not counted yet.
+    RequeueUncounted,
     /// A restarted consumer does not drain what its name holds.
     NoDrain,
     /// The retrier calls although the row it reads back does not carry its intent (MySQL lost a commit).
@@ -95,7 +99,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::NoIntent,
         Self::PayerLeavesPendingAlone,
         Self::PayerCallsAnyPending,
@@ -130,6 +134,8 @@ impl Mutant {
         Self::CompletionByCounts,
         Self::RequeueWithoutProof,
         Self::RequeueKeepsKey,
+        Self::RequeueWithoutGuard,
+        Self::RequeueUncounted,
         Self::NoDrain,
         Self::IntentNotInTheRowIsIgnored,
         Self::OutcomeIgnoresToken,

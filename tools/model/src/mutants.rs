@@ -147,6 +147,10 @@ fn expected(mutant: Mutant) -> Expected {
         Mutant::ParkWithoutOwner => {
             Redundant("an entry taken from its owner is claimed again; it costs a repeated look-up, never a payment")
         }
+        Mutant::RequeueWithoutGuard => {
+            Redundant("an entry more finds its row final or another's: one delivery in vain, and the sweep counts anew")
+        }
+        Mutant::RequeueUncounted => Redundant("a count too low is never taken for the end, and the sweep counts anew"),
         Mutant::RequeueKeepsKey => {
             Redundant("a dead key repeats its answer: the requeue is in vain, but nobody is paid by it")
         }

@@ -106,10 +106,27 @@ impl To {
 pub enum Requeue {
     /// Not begun, or done.
     None,
-    /// The row of this generation goes there.
-    Proved { generation: u8, to: To },
-    /// Committed; the partition is to be rebuilt.
-    Committed,
+    /// The row of this generation goes there; `last` is the last id from before that.
+    Proved { generation: u8, to: To, last: u8 },
+    /// Committed; the entry is to be added.
+    Committed { last: u8 },
+}
+
+impl Requeue {
+    /// The last id that it remembers.
+    pub fn last(&self) -> Option<&u8> {
+        match self {
+            Self::None => None,
+            Self::Proved { last, .. } | Self::Committed { last } => Some(last),
+        }
+    }
+
+    fn last_mut(&mut self) -> Option<&mut u8> {
+        match self {
+            Self::None => None,
+            Self::Proved { last, .. } | Self::Committed { last } => Some(last),
+        }
+    }
 }
 
 /// What MySQL goes back to when it loses its last commit.
@@ -203,8 +220,9 @@ impl State {
     pub fn next_seq(&self) -> u8 {
         let remembered = self.tasks.iter().filter_map(Task::seq);
         let rebuilds = self.rebuilds.iter().flatten().map(|snapshot| snapshot.last);
+        let requeue = self.requeue.last().into_iter().copied();
         let lost = self.lost_writes.iter().map(|redis| redis.seq);
-        1 + remembered.chain(rebuilds).chain(lost).chain([self.redis.seq]).max().unwrap_or(0)
+        1 + remembered.chain(rebuilds).chain(requeue).chain(lost).chain([self.redis.seq]).max().unwrap_or(0)
     }
 
     /// Ends a worker's task. Its token means nothing any more.
@@ -257,6 +275,7 @@ impl State {
         }
         self.tasks.iter_mut().filter_map(Task::seq_mut).for_each(&mut visit);
         self.rebuilds.iter_mut().flatten().for_each(|snapshot| visit(&mut snapshot.last));
+        self.requeue.last_mut().into_iter().for_each(&mut visit);
     }
 
     /// All that tells a worker from its twin.
@@ -321,12 +340,16 @@ impl State {
         }
         match self.requeue {
             Requeue::None => to.put(0, 2),
-            Requeue::Proved { generation, to: row } => {
+            Requeue::Proved { generation, to: row, last } => {
                 to.put(1, 2);
                 to.flag(generation == 2);
                 to.put(row as u8, 2);
+                to.put(last, 3);
             }
-            Requeue::Committed => to.put(2, 2),
+            Requeue::Committed { last } => {
+                to.put(2, 2);
+                to.put(last, 3);
+            }
         }
         let flags = [
             self.deleting,
@@ -362,8 +385,12 @@ impl State {
             std::array::from_fn(|_| from.flag().then(|| Snapshot { last: from.get(3), counter: get_counter(from) }));
         let requeue = match from.get(2) {
             0 => Requeue::None,
-            1 => Requeue::Proved { generation: 1 + u8::from(from.flag()), to: To::ALL[usize::from(from.get(2))] },
-            _ => Requeue::Committed,
+            1 => Requeue::Proved {
+                generation: 1 + u8::from(from.flag()),
+                to: To::ALL[usize::from(from.get(2))],
+                last: from.get(3),
+            },
+            _ => Requeue::Committed { last: from.get(3) },
         };
         let [deleting, intent_lost, first_use_lost, commit_lost, tampered, requeued, nonsense] =
             std::array::from_fn(|_| from.flag());

@@ -131,6 +131,21 @@ impl Redis {
         anew
     }
 
+    /// The entry of a requeued target, under an id never used before: only if the last id is still `last` and the failure
+    /// was counted, which it is no more. Otherwise nothing, and the partition is to be rebuilt.
+    ///
+    /// Twice: the last id has moved.
+    pub fn requeue(mut self, last: u8, next_seq: u8, mutant: Option<Mutant>) -> Option<Self> {
+        let guard = self.seq == last || mutant == Some(Mutant::RequeueWithoutGuard);
+        let counted = self.counts[index(Counter::Fail)] > 0 || mutant == Some(Mutant::RequeueUncounted);
+        if !self.stream || !guard || !counted {
+            return None;
+        }
+        let fail = &mut self.counts[index(Counter::Fail)];
+        *fail = fail.saturating_sub(1);
+        Some(Self { seq: next_seq, entry: true, undelivered: true, owner: NOBODY, ..self })
+    }
+
     /// What the counts say is final.
     pub fn settled(&self) -> u8 {
         self.counts[1] + self.counts[2] + self.counts[3]

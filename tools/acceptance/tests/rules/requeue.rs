@@ -81,6 +81,37 @@ fn only_what_failed_with_the_named_code_is_paid_again_under_its_next_key() {
 }
 
 #[test]
+fn a_requeue_leaves_the_entries_of_others_where_they_are() {
+    let world = refusing().start();
+    let campaign = world.write(&Plan::points("SPRING", 600));
+    let stages = world.run(1);
+    world.completed(&campaign, LONG);
+    drop(stages);
+    world.money.heal();
+    let apply_all = |code: &str| {
+        let plan = plan(&world, &campaign, &["--error-code", code]);
+        // Slices of 20: each finds those before it undelivered, and whoever works on them goes on.
+        let (code, done) = apply(&world, &plan, &["--rate", "20"]);
+        assert_eq!(
+            (code, &done["requeued"], &done["partitions_left_to_the_sweep"]),
+            (0, &plan["targets"], &Value::from(0)),
+            "{done}"
+        );
+        plan["targets"].as_u64().expect("a number")
+    };
+    let first = apply_all("LIMIT");
+    let before = world.cache.entries(&campaign);
+    let second = apply_all("CLOSED");
+    let after = world.cache.entries(&campaign);
+    assert_eq!((before.len() as u64, after.len() as u64), (first, first + second));
+    assert!(before.iter().all(|entry| after.contains(entry)), "{before:?} {after:?}");
+    let _stages = world.run(1);
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    audited(&world, &campaign);
+}
+
+#[test]
 fn a_running_promotion_is_requeued_while_it_is_paid() {
     let world = refusing().money(&["--latency-ms", "20"]).set("PAYOUT_MONEY_CONCURRENCY", "4").start();
     let campaign = world.write(&Plan::vouchers("SPRING", 1500));

@@ -94,7 +94,7 @@ impl Steps<'_> {
         let mut state = self.from;
         let snapshot = Snapshot { last: self.from.redis.seq, counter: self.from.db.counter() };
         state.rebuilds[rebuild] = Some(snapshot);
-        if rebuild == OPERATOR && self.from.requeue == Requeue::Committed {
+        if rebuild == OPERATOR && matches!(self.from.requeue, Requeue::Committed { .. }) {
             state.requeue = Requeue::None;
         }
         match (rebuild, fault) {
@@ -171,9 +171,9 @@ impl Steps<'_> {
         match self.from.requeue {
             Requeue::None if self.from.left.requeues > 0 => self.prove(),
             Requeue::None => {}
-            Requeue::Proved { generation, to } => self.write_requeue(generation, to),
-            Requeue::Committed if self.from.redis.stream => self.read_snapshot(OPERATOR, false),
-            Requeue::Committed => {
+            Requeue::Proved { generation, to, last } => self.write_requeue(generation, to, last),
+            Requeue::Committed { last } if self.from.redis.stream => self.add_entry(last),
+            Requeue::Committed { .. } => {
                 let state = State { requeue: Requeue::None, ..self.from };
                 self.step(Who::Operator, "finds no stream: the dispatcher refills it", state);
             }
@@ -182,24 +182,37 @@ impl Steps<'_> {
 
     /// Under the promotion's row: the streams of a completed promotion are made, then the rows are written. Nothing that
     /// takes that row comes between; a crash does.
-    fn write_requeue(&mut self, generation: u8, to: To) {
+    fn write_requeue(&mut self, generation: u8, to: To, mut last: u8) {
         let mut state = self.from;
         let db = store::requeue(self.from.db, generation, to);
         let requeued = db != self.from.db;
-        state.requeue = if requeued { Requeue::Committed } else { Requeue::None };
         if requeued && self.from.db.promotion == Promotion::Completed && !self.from.redis.stream {
             let mut counts = [1, 0, 0, 0];
             if let Some(counter) = self.from.db.counter() {
                 counts[index(counter)] = 1;
             }
             state.redis = Redis { stream: true, counts, ..Redis::EMPTY };
+            last = state.redis.seq;
             if self.model.scope.faults.crash {
                 let crashed = State { requeue: Requeue::None, ..state };
                 self.fault(Who::Operator, "makes the stream anew (XSETID), and crashes", crashed);
             }
         }
+        state.requeue = if requeued { Requeue::Committed { last } } else { Requeue::None };
         state.requeued |= requeued;
         self.commit(Who::Operator, "requeues the target", db, false, state);
+    }
+
+    /// The script adds the entry; where the partition is not as it was read before the commit, a rebuild does.
+    fn add_entry(&mut self, last: u8) {
+        let Some(redis) = self.from.redis.requeue(last, self.from.next_seq(), self.model.mutant) else {
+            return self.read_snapshot(OPERATOR, false);
+        };
+        let mut state = State { redis, requeue: Requeue::None, ..self.from };
+        if !self.from.db.is_final() {
+            state.requeued = false;
+        }
+        self.step(Who::Operator, "adds the entry of the requeued target", state);
     }
 
     /// Whether a FAILED row may be requeued, and with which key: a plan may keep the key, or ask for the next one.
@@ -250,7 +263,7 @@ impl Steps<'_> {
         let mut state = State { money, ..self.from };
         state.left.requeues -= 1;
         if let Some(to) = to {
-            state.requeue = Requeue::Proved { generation: row.generation as u8, to };
+            state.requeue = Requeue::Proved { generation: row.generation as u8, to, last: self.from.redis.seq };
         }
         if fault {
             self.fault(Who::Operator, what, state);

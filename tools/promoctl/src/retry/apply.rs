@@ -23,7 +23,7 @@ use crate::ended::{Ended, refuse};
 use crate::session::Session;
 use report::Report;
 
-/// Targets of a slice at most: one transaction of some 0.3 s, and four rebuilds.
+/// Targets of a slice at most: one transaction of some 0.3 s.
 const SLICE: u64 = 5_000;
 /// Groups of a plan that are looked through for keys that need proof: there are two for each error code.
 const MAX_GROUPS: u32 = 1_000;
