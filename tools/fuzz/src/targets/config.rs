@@ -1,7 +1,5 @@
 //! Configurations: any file and any variables give either a configuration or every fault, and no secret is ever shown.
 
-use std::sync::LazyLock;
-
 use pipeline::config::{Config, Environment, Faults, Needs, variables};
 
 use crate::input::Input;
@@ -12,8 +10,6 @@ const CANARY: &str = "c4nary-Pa55word";
 const ALL: Needs = Needs { redis: true, money: true, pin: true, webhook: true };
 /// Most variables that are set beside those that are required.
 const MAX_VARIABLES: u8 = 4;
-
-static VARIABLES: LazyLock<Vec<String>> = LazyLock::new(variables);
 
 /// Makes a file and variables of the bytes, and loads them.
 ///
@@ -45,7 +41,8 @@ pub fn run(data: &[u8]) {
 
 /// A variable of ours with any value. Files are looked for where there are none.
 fn variable(input: &mut Input<'_>) -> (String, String) {
-    let name = VARIABLES[usize::from(input.byte()) % VARIABLES.len()].clone();
+    let names = variables();
+    let name = names[usize::from(input.byte()) % names.len()].clone();
     let text = input.text();
     let value = if name.ends_with("_FILE") { format!("/nowhere/{text}") } else { text };
     (name, value)
