@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod dump;
 mod fault;
+mod known;
 mod layers;
 mod reader;
 mod secret;
@@ -16,6 +17,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 mod url;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +25,7 @@ use std::time::Duration;
 
 pub use check::SENDS_PER_DELIVERY;
 pub use fault::{Fault, Faults};
-pub use layers::{CONFIG_FILE_VARIABLE, variable, variables};
+pub use known::{CONFIG_FILE_VARIABLE, variables};
 pub use secret::{HIDDEN, PinKey, Secret};
 pub use sections::{
     BreakerConfig, DispatcherConfig, LogConfig, LogFormat, MoneyConfig, PayerConfig, RedisConfig, RetryConfig,

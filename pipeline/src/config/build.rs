@@ -4,7 +4,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::layers::{CONFIG_FILE_VARIABLE, Layers, read, set};
+use super::known::CONFIG_FILE_VARIABLE;
+use super::layers::{Layers, read, set};
 use super::reader::Reader;
 use super::secret::{PinKey, Secret};
 use super::sections::{
@@ -17,7 +18,7 @@ use crate::keys;
 
 /// Reads everything; the faults stay in the reader.
 pub(super) fn build(needs: Needs, file: Option<&Path>, environment: &Environment) -> (Config, Reader) {
-    let mut layers = Layers::embedded();
+    let mut layers = Layers::default();
     let named = set(environment, CONFIG_FILE_VARIABLE).map(Path::new);
     if let Some(file) = file.or(named) {
         layers.add_file(file);
@@ -55,7 +56,7 @@ pub(super) fn build(needs: Needs, file: Option<&Path>, environment: &Environment
         effective: String::new(),
     };
     check::rules(&config, needs, &mut r);
-    config.effective = dump::render(&r, needs);
+    config.effective = dump::render(&r.layers, needs);
     config.warnings.append(&mut r.layers.warnings);
     check::warn(&mut config, needs);
     (config, r)
@@ -252,7 +253,7 @@ fn webhook(r: &mut Reader, needs: Needs) -> WebhookConfig {
     }
 }
 
-fn optional_file(r: &mut Reader, key: &str) -> Option<PathBuf> {
+fn optional_file(r: &mut Reader, key: &'static str) -> Option<PathBuf> {
     let readable = |path: &str| path.is_empty() || std::fs::File::open(path).is_ok();
     let path = r.text(key, "a file that can be read", "Correct the path, or let this user read the file.", readable);
     (!path.is_empty() && !r.faulty.contains(key)).then(|| PathBuf::from(path))

@@ -1,38 +1,47 @@
 //! The configuration in effect, as TOML that can be used as a file again, with the origin of each value.
 
-use std::fmt::Write;
+use std::sync::LazyLock;
 
 use super::build::needed;
-use super::layers::Raw;
-use super::reader::Reader;
+use super::known::{KEYS, Key};
+use super::layers::Layers;
+use super::value::{Found, Raw};
 use super::{Needs, url};
 
+/// The line of each key that nobody has set.
+static DEFAULT_LINES: LazyLock<Vec<String>> =
+    LazyLock::new(|| KEYS.iter().map(|key| line(key, &key.default)).collect());
+
 /// Secrets stand in comments, hidden; so a dump that is used as a file changes none.
-pub(super) fn render(r: &Reader, needs: Needs) -> String {
+pub(super) fn render(layers: &Layers, needs: Needs) -> String {
     let mut text = String::from("# The configuration in effect. Secrets are hidden.\n");
     let mut section = "";
-    for full in &r.layers.known {
-        let Some((of, key)) = full.split_once('.') else { continue };
+    for (key, default) in KEYS.iter().zip(&*DEFAULT_LINES) {
+        let (of, name) = key.parts();
         if of != section {
             section = of;
-            let _ = write!(text, "\n[{section}]\n");
+            text.extend(["\n[", section, "]\n"]);
         }
-        let Some(found) = r.found(full) else { continue };
-        let origin = &found.origin;
-        let _ = match &found.raw {
-            _ if !needed(needs, full) => writeln!(text, "# {key}: not read by this stage"),
-            Raw::Text(value) if r.secret.contains(full) => {
-                writeln!(text, "# {key} = {:?} # {origin}", hidden(full, value))
-            }
-            Raw::Toml(toml::Value::String(value)) if r.secret.contains(full) => {
-                writeln!(text, "# {key} = {:?} # {origin}", hidden(full, value))
-            }
-            _ if r.secret.contains(full) => writeln!(text, "# {key} # {origin}"),
-            Raw::Toml(value) => writeln!(text, "{key} = {value} # {origin}"),
-            Raw::Text(value) => writeln!(text, "{key} = {} # {origin}", typed(r, full, value)),
-        };
+        match layers.set.get(key.name.as_str()) {
+            _ if !needed(needs, &key.name) => text.extend(["# ", name, ": not read by this stage\n"]),
+            Some(found) => text.push_str(&line(key, found)),
+            None => text.push_str(default),
+        }
     }
     text
+}
+
+fn line(key: &Key, found: &Found) -> String {
+    let (_, name) = key.parts();
+    let origin = &found.origin;
+    match &found.raw {
+        raw if key.is_secret() => match raw.as_text() {
+            Some(value) => format!("# {name} = {:?} # {origin}\n", hidden(&key.name, value)),
+            None => format!("# {name} # {origin}\n"),
+        },
+        Raw::Toml(value) => format!("{name} = {value} # {origin}\n"),
+        Raw::Text(value) => format!("{name} = {} # {origin}\n", typed(&key.default.raw, value)),
+    }
 }
 
 fn hidden(key: &str, value: &str) -> String {
@@ -45,12 +54,12 @@ fn hidden(key: &str, value: &str) -> String {
 }
 
 /// The text of a variable, written as the type that the default has.
-fn typed(r: &Reader, key: &str, text: &str) -> toml::Value {
+fn typed(default: &Raw, text: &str) -> toml::Value {
     let string = || toml::Value::String(text.to_owned());
-    match r.layers.defaults.get(key).map(|found| &found.raw) {
-        Some(Raw::Toml(toml::Value::Integer(_))) => text.trim().parse().map_or_else(|_| string(), toml::Value::Integer),
-        Some(Raw::Toml(toml::Value::Boolean(_))) => text.trim().parse().map_or_else(|_| string(), toml::Value::Boolean),
-        Some(Raw::Toml(toml::Value::Array(_))) => {
+    match default {
+        Raw::Toml(toml::Value::Integer(_)) => text.trim().parse().map_or_else(|_| string(), toml::Value::Integer),
+        Raw::Toml(toml::Value::Boolean(_)) => text.trim().parse().map_or_else(|_| string(), toml::Value::Boolean),
+        Raw::Toml(toml::Value::Array(_)) => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             toml::Value::Array(parts.map(|part| toml::Value::String(part.to_owned())).collect())
         }

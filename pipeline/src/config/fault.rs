@@ -42,15 +42,15 @@ impl fmt::Display for Faults {
 /// The one of `known` that `name` was probably meant to be.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let within = name.len().div_ceil(3);
-    known
-        .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(far, _)| *far <= within)
-        .min()
-        .map(|best| best.1)
+    known.filter_map(|candidate| Some((distance(name, candidate, within)?, candidate))).min().map(|best| best.1)
 }
 
-/// Number of letters to insert, remove or replace to turn `from` into `to` (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
+/// Number of letters to insert, remove or replace to turn `from` into `to` (Levenshtein), unless that is more than
+/// `within`.
+fn distance(from: &str, to: &str, within: usize) -> Option<usize> {
+    if from.len().abs_diff(to.len()) > within {
+        return None;
+    }
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (line, a) in from.bytes().enumerate() {
         let mut diagonal = row[0];
@@ -60,8 +60,12 @@ fn distance(from: &str, to: &str) -> usize {
             diagonal = row[column + 1];
             row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
         }
+        // No number of a later line is smaller than the smallest of this one.
+        if row.iter().all(|far| *far > within) {
+            return None;
+        }
     }
-    row[to.len()]
+    Some(row[to.len()]).filter(|far| *far <= within)
 }
 
 #[cfg(test)]

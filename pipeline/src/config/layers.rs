@@ -1,137 +1,32 @@
 //! Where values come from: the embedded defaults, a file over them, environment variables over both.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-
-use toml::de::DeTable;
+use std::path::Path;
 
 use super::Environment;
 use super::fault::{Fault, nearest};
-
-/// The embedded defaults.
-pub(super) const DEFAULTS: &str = include_str!("default.toml");
-
-/// Names the file that overrides the defaults, where `--config` does not.
-pub const CONFIG_FILE_VARIABLE: &str = "PAYOUT_CONFIG_FILE";
-
-/// Keys whose variable has a twin that ends in `_FILE` and names a file with the value: addresses and secrets.
-const FIXED: [(&str, &str); 6] = [
-    ("database.url", "DATABASE_URL"),
-    ("redis.url", "REDIS_URL"),
-    ("money.url", "MONEY_URL"),
-    ("money.token", "MONEY_TOKEN"),
-    ("webhook.url", "PAYOUT_WEBHOOK_URL"),
-    ("webhook.secret", "PAYOUT_WEBHOOK_SECRET"),
-];
+use super::known::{KEYS, Key, variables};
+use super::value::{Broken, Entry, Found, Origin, Raw, entries};
 
 /// Longest file that is read for a value or as configuration, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
 
-/// Where a value comes from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Origin {
-    Default,
-    File {
-        path: PathBuf,
-        line: usize,
-    },
-    Variable(String),
-    /// The content of the file that this variable names.
-    VariableFile {
-        variable: String,
-        path: PathBuf,
-    },
-}
-
-/// A value as it was found.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) enum Raw {
-    /// From a variable or the file that it names.
-    Text(String),
-    Toml(toml::Value),
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct Found {
-    pub(super) raw: Raw,
-    pub(super) origin: Origin,
-}
-
-/// All values of all layers.
+/// What lies over the defaults.
 #[derive(Default)]
 pub(super) struct Layers {
-    /// Every key there is, in the order of the embedded file.
-    pub(super) known: Vec<String>,
-    pub(super) defaults: BTreeMap<String, Found>,
-    /// What overrides a default.
-    pub(super) set: BTreeMap<String, Found>,
+    /// Values by their keys.
+    pub(super) set: BTreeMap<&'static str, Found>,
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<String>,
 }
 
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File { path, line } => write!(f, "{} line {line}", path.display()),
-            Self::Variable(name) => write!(f, "environment variable {name}"),
-            Self::VariableFile { variable, path } => {
-                write!(f, "file {} named by environment variable {variable}", path.display())
-            }
-        }
-    }
-}
-
-/// The environment variable of a key.
-pub fn variable(key: &str) -> String {
-    match FIXED.iter().find(|(fixed, _)| *fixed == key) {
-        Some((_, name)) => (*name).to_owned(),
-        None => format!("PAYOUT_{}", key.replace('.', "_").to_ascii_uppercase()),
-    }
-}
-
-fn is_fixed(key: &str) -> bool {
-    FIXED.iter().any(|(fixed, _)| *fixed == key)
-}
-
-static VARIABLES: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let mut names = vec![CONFIG_FILE_VARIABLE.to_owned()];
-    for key in Layers::embedded().known {
-        names.push(variable(&key));
-        if is_fixed(&key) {
-            names.push(format!("{}_FILE", variable(&key)));
-        }
-    }
-    names
-});
-
-/// Every environment variable that is read, in the order of the embedded file.
-pub fn variables() -> Vec<String> {
-    VARIABLES.clone()
-}
-
 impl Layers {
-    /// The defaults alone.
-    pub(super) fn embedded() -> Self {
-        static READ: LazyLock<Result<Entries, (usize, String)>> = LazyLock::new(|| entries(DEFAULTS));
-        let mut layers = Self::default();
-        match &*READ {
-            Ok(found) => {
-                for (key, _, value) in found {
-                    let found = Found { raw: Raw::Toml(value.clone()), origin: Origin::Default };
-                    layers.defaults.insert(key.clone(), found);
-                    layers.known.push(key.clone());
-                }
-            }
-            // A test holds the embedded file to its form.
-            Err((line, message)) => layers.faults.push(broken(Path::new("default.toml"), *line, message)),
-        }
-        layers
+    /// The value in effect: set, or else the default.
+    pub(super) fn found(&self, key: &'static Key) -> &Found {
+        self.set.get(key.name.as_str()).unwrap_or(&key.default)
     }
 
     /// Lays `file` over the defaults.
@@ -150,61 +45,49 @@ impl Layers {
         };
         let found = match entries(&text) {
             Ok(found) => found,
-            Err((line, message)) => return self.faults.push(broken(file, line, &message)),
+            Err(broken) => return self.faults.push(not_toml(file, &broken)),
         };
-        let secret = |entry: &(String, usize, toml::Value)| {
-            is_fixed(&entry.0) && entry.2.as_str().is_some_and(|v| !v.is_empty())
+        let is_secret = |entry: &Entry| {
+            Key::find(&entry.key).is_some_and(Key::is_secret) && entry.value.as_str().is_some_and(|v| !v.is_empty())
         };
-        if found.iter().any(secret) {
+        if found.iter().any(is_secret) {
             self.warn_if_open(file, "it holds secrets");
         }
-        for (key, line, value) in found {
-            if self.defaults.contains_key(&key) {
-                let origin = Origin::File { path: file.to_owned(), line };
-                self.set.insert(key, Found { raw: Raw::Toml(value), origin });
-                continue;
+        for Entry { key, line, value } in found {
+            match Key::find(&key) {
+                Some(key) => {
+                    let origin = Origin::File { path: file.to_owned(), line };
+                    self.set.insert(&key.name, Found { raw: Raw::Toml(value), origin });
+                }
+                None => self.faults.push(unknown(file, line, &key)),
             }
-            let meant = nearest(&key, self.known.iter().map(String::as_str));
-            self.faults.push(Fault {
-                place: format!("{} line {line}", file.display()),
-                found: format!("the unknown key {key}"),
-                expected: "a key of the configuration (`--dump-config` lists them)".to_owned(),
-                advice: match meant {
-                    Some(meant) => format!("Did you mean {meant}?"),
-                    None => "Remove it.".to_owned(),
-                },
-            });
         }
     }
 
     /// Lays environment variables over everything else.
     pub(super) fn add_environment(&mut self, environment: &Environment, needed: impl Fn(&str) -> bool) {
-        for key in self.known.clone() {
-            if !needed(&key) {
-                continue;
-            }
-            let name = variable(&key);
-            let twin = format!("{name}_FILE");
-            let value = set(environment, &name);
-            let file = if is_fixed(&key) { set(environment, &twin) } else { None };
-            match (value, file) {
-                (Some(_), Some(_)) => self.faults.push(Fault {
+        for key in KEYS.iter().filter(|key| needed(&key.name)) {
+            let name = &key.variable;
+            let twin = key.file_variable.as_ref().and_then(|twin| Some((twin, set(environment, twin)?)));
+            match (set(environment, name), twin) {
+                (Some(_), Some((twin, _))) => self.faults.push(Fault {
                     place: format!("environment variables {name} and {twin}"),
                     found: "both set".to_owned(),
                     expected: "one of the two".to_owned(),
                     advice: format!("Remove {name} (a file keeps the value out of process listings)."),
                 }),
                 (Some(value), None) => {
-                    self.set.insert(key, Found { raw: Raw::Text(value.to_owned()), origin: Origin::Variable(name) });
+                    let found = Found { raw: Raw::Text(value.to_owned()), origin: Origin::Variable(name) };
+                    self.set.insert(&key.name, found);
                 }
-                (None, Some(path)) => self.add_value_file(key, twin, Path::new(path)),
+                (None, Some((twin, path))) => self.add_value_file(&key.name, twin, Path::new(path)),
                 (None, None) => {}
             }
         }
         self.warn_of_unknown(environment);
     }
 
-    fn add_value_file(&mut self, key: String, variable: String, path: &Path) {
+    fn add_value_file(&mut self, key: &'static str, variable: &'static str, path: &Path) {
         let fault = |found: String, advice: &str| Fault {
             place: format!("environment variable {variable}"),
             found,
@@ -220,7 +103,7 @@ impl Layers {
                 self.faults.push(fault(format!("{}, which is empty", path.display()), "Write the value into the file."))
             }
             Ok(text) => {
-                self.warn_if_open(path, &variable);
+                self.warn_if_open(path, variable);
                 let origin = Origin::VariableFile { variable, path: path.to_owned() };
                 self.set.insert(key, Found { raw: Raw::Text(text.trim().to_owned()), origin });
             }
@@ -237,8 +120,8 @@ impl Layers {
     /// Names of ours that nothing reads are no fault: for a service called `payout-payer` Kubernetes puts
     /// PAYOUT_PAYER_SERVICE_HOST, PAYOUT_PAYER_PORT and more of the kind into every container.
     fn warn_of_unknown(&mut self, environment: &Environment) {
-        for name in environment.keys().filter(|name| name.starts_with("PAYOUT_") && !VARIABLES.contains(name)) {
-            let meant = match nearest(name, VARIABLES.iter().map(String::as_str)) {
+        for name in environment.keys().filter(|name| name.starts_with("PAYOUT_") && !variables().contains(name)) {
+            let meant = match nearest(name, variables().iter().map(String::as_str)) {
                 Some(meant) => format!("; did you mean {meant}?"),
                 None => String::new(),
             };
@@ -259,34 +142,19 @@ pub(super) fn read(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-type Entries = Vec<(String, usize, toml::Value)>;
-
-/// Key, line and value of everything in a file, in its order.
-fn entries(text: &str) -> Result<Entries, (usize, String)> {
-    let line = |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
-    let fail = |error: toml::de::Error| (line(error.span().map_or(0, |span| span.start)), error.message().to_owned());
-    let places = DeTable::parse(text).map_err(fail)?;
-    let mut values: toml::Table = toml::from_str(text).map_err(fail)?;
-    let mut found = Vec::new();
-    for (section, content) in places.get_ref() {
-        let name = section.get_ref().as_ref();
-        let Some(value) = values.remove(name) else { continue };
-        match (content.get_ref().as_table(), value) {
-            (Some(keys), toml::Value::Table(mut values)) => {
-                for (key, _) in keys {
-                    let Some(value) = values.remove(key.get_ref().as_ref()) else { continue };
-                    found.push((key.span().start, format!("{name}.{}", key.get_ref()), value));
-                }
-            }
-            (_, value) => found.push((section.span().start, name.to_owned(), value)),
-        }
+fn unknown(file: &Path, line: usize, key: &str) -> Fault {
+    Fault {
+        place: format!("{} line {line}", file.display()),
+        found: format!("the unknown key {key}"),
+        expected: "a key of the configuration (`--dump-config` lists them)".to_owned(),
+        advice: match nearest(key, KEYS.iter().map(|key| key.name.as_str())) {
+            Some(meant) => format!("Did you mean {meant}?"),
+            None => "Remove it.".to_owned(),
+        },
     }
-    found.sort_by_key(|entry| entry.0);
-    Ok(found.into_iter().map(|(at, key, value)| (key, line(at), value)).collect())
 }
 
-/// The parser's message names what it expected, never what it read.
-fn broken(file: &Path, line: usize, message: &str) -> Fault {
+fn not_toml(file: &Path, Broken { line, message }: &Broken) -> Fault {
     Fault {
         place: format!("{} line {line}", file.display()),
         found: format!("text that is not TOML ({})", message.lines().next().unwrap_or_default()),

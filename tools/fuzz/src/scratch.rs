@@ -21,7 +21,8 @@ pub(crate) fn with_file<T>(bytes: &[u8], read: impl FnOnce(&File, PathBuf) -> T)
         let file = slot.get_or_insert_with(|| {
             File::from(memfd_create("payout-fuzz", MemfdFlags::CLOEXEC).expect("a file in memory"))
         });
-        file.set_len(0).and_then(|()| file.write_all_at(bytes, 0)).expect("write to memory");
+        // Cut behind the content, not before it: memory that is kept need not be had again.
+        file.write_all_at(bytes, 0).and_then(|()| file.set_len(bytes.len() as u64)).expect("write to memory");
         read(file, PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())))
     })
 }

@@ -96,7 +96,8 @@ pub fn config() -> Vec<Vec<u8>> {
         (0_u8..).zip(["5s", "500ms", "-1", "true", "info,pipeline=debug", "A,B", "UTC", "0.0.0.0:9464"])
     {
         let length = value.len() as u8;
-        let two = [&[0x82, 0, 0, 7 * number, length], value.as_bytes(), &[11 * number + 3, length], value.as_bytes()];
+        // The form of two variables whose faults are looked for one by one too.
+        let two = [&[7, 0, 0, 7 * number, length], value.as_bytes(), &[11 * number + 3, length], value.as_bytes()];
         seeds.push(two.concat());
     }
     seeds.push(b"\x00\x0212\x03/x@".to_vec());
