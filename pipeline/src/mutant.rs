@@ -138,6 +138,10 @@ pub enum Mutant {
     RebuildReusesIds,
     /// A rebuild without entries leaves the last id where it was.
     RebuildLeavesTheLastId,
+    /// A requeue adds its entries although the last id has moved.
+    RequeueWithoutCompare,
+    /// A requeue adds its entries although their failures are not counted yet.
+    RequeueUncounted,
     /// A promotion is COMPLETED when the counts say so.
     CompletionByCounts,
     /// The keys go before the promotion is COMPLETED.
@@ -148,7 +152,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 56] = [
         Self::TimeoutMeansFailed,
         Self::LostAnswerMeansFailed,
         Self::UnavailableMeansFailed,
@@ -200,6 +204,8 @@ impl Mutant {
         Self::RebuildWithoutCompare,
         Self::RebuildReusesIds,
         Self::RebuildLeavesTheLastId,
+        Self::RequeueWithoutCompare,
+        Self::RequeueUncounted,
         Self::CompletionByCounts,
         Self::KeysRemovedFirst,
         Self::PublicCountsFall,

@@ -52,13 +52,23 @@ pub(super) const EDITS: &[Edit] = &[
     edit(Mutant::PublishWithoutCompare, "if string.match(last, '^%d+') ~= ARGV[3] then", "if false then"),
     edit(Mutant::WindowIsIgnored, "if outstanding + n > window then", "if false then"),
     edit(Mutant::GroupAtTheEnd, "if not group then call('XGROUP', 'CREATE', s, g, '0'", GROUP_AT_THE_END),
-    edit(Mutant::RebuildWithoutCompare, "if last ~= ARGV[2] then", "if false then"),
-    edit(Mutant::RebuildReusesIds, "math.max(t[1] * 1000000 + t[2], tonumber(second) + 1)", "1"),
+    edit(
+        Mutant::RebuildWithoutCompare,
+        "if last ~= ARGV[2] then return {'LAST', last} end\nlocal first",
+        "local first",
+    ),
+    edit(
+        Mutant::RebuildReusesIds,
+        "math.max(t[1] * 1000000 + t[2], tonumber(second) + 1)\ncall('UNLINK', s)",
+        "1\ncall('UNLINK', s)",
+    ),
     edit(
         Mutant::RebuildLeavesTheLastId,
         "  last = string.format('%s-%.0f', first, id)\n  call('XSETID', s, last)",
         "  call('XSETID', s, last)",
     ),
+    edit(Mutant::RequeueWithoutCompare, "if last ~= ARGV[2] then return {'LAST', last} end\nlocal n", "local n"),
+    edit(Mutant::RequeueUncounted, "or failed < n then return", "then return"),
 ];
 
 const GROUP_AT_THE_END: &str = "if not group then call('XGROUP', 'CREATE', s, g, '$'";

@@ -116,6 +116,9 @@ pub(crate) fn noticed_by(mutant: Mutant) -> Test {
         }
         Mutant::RebuildReusesIds => streams("rebuild::no_id_is_used_twice_by_any_number_of_rebuilds"),
         Mutant::RebuildLeavesTheLastId => streams("rebuild::a_rebuild_without_entries_moves_the_last_id_as_well"),
+        Mutant::RequeueWithoutCompare | Mutant::RequeueUncounted => {
+            streams("rebuild::what_is_tried_again_is_added_once_and_only_where_the_partition_stands_as_it_was_read")
+        }
         Mutant::CompletionByCounts => scenario("the_end::counts_alone_complete_nothing"),
         Mutant::KeysRemovedFirst => scenario("the_end::the_keys_go_when_the_end_is_recorded_and_not_before"),
         Mutant::PublicCountsFall => Test {
