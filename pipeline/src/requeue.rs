@@ -198,9 +198,13 @@ impl Requeuer<'_> {
         let Some(bounds) = self.store.bounds(promotion).await? else { return Ok(()) };
         let partitions: Vec<Partition> = promotion.partitions().collect();
         let positions = self.streams.positions(&partitions).await?;
+        if positions.iter().all(Option::is_some) {
+            return Ok(());
+        }
+        let counts = self.store.partition_counts(promotion).await?;
         for (partition, _) in partitions.into_iter().zip(positions).filter(|(_, position)| position.is_none()) {
-            let proof = self.store.prove_partition(promotion, partition, bounds.last).await?;
-            self.streams.seed(partition, bounds.last, &proof.counts).await?;
+            let counts = counts.get(&partition.number).copied().unwrap_or_default();
+            self.streams.seed(partition, bounds.last, &counts).await?;
         }
         Ok(())
     }
@@ -228,6 +232,9 @@ impl Requeuer<'_> {
             let partition = Partition { promotion: promotion.id, number };
             // Without a stream the dispatcher fills it from the beginning.
             let Some(last) = lasts.get(&number) else { continue };
+            // What lies behind the last id is published once more anyway: the stream went back.
+            let targets: Vec<TargetId> =
+                targets.into_iter().filter(|target| EntryId::published(*target).first <= last.first).collect();
             if !self.added(promotion, partition, *last, &targets).await && !self.rebuilt(promotion, partition).await {
                 done.left_to_sweep.push(number);
             }

@@ -1,5 +1,7 @@
 //! What MySQL proves: how every target stands. Completion, rebuilding and auditing rest on it.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
 use sqlx::{Executor, MySqlConnection, Row};
@@ -194,6 +196,17 @@ impl Store {
         Ok((status == Some(PromotionStatus::Completed)).then_some(HeldCompleted(transaction)))
     }
 
+    /// Published and settled counts of the partitions that have targets, by their numbers, when all of them are published:
+    /// one pass over the promotion.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn partition_counts(&self, promotion: &Promotion) -> Result<HashMap<u32, Counts>, StoreError> {
+        let Some(bounds) = self.bounds(promotion).await? else { return Ok(HashMap::new()) };
+        let sql = self.sql_of(&promotion.kind)?;
+        partition_counts(&mut *self.pool.acquire().await?, &sql, promotion.id, bounds, None).await
+    }
+
     /// How a partition stands up to `last`, from one snapshot, so that counts and unfinished targets agree.
     ///
     /// # Errors
@@ -214,7 +227,7 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
         connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
-        let proof = prove_partition(&mut connection, &sql, partition, bounds.first, last).await;
+        let proof = prove_partition(&mut connection, &sql, partition, Bounds { last, ..bounds }).await;
         // Whatever happened, this connection's transaction ends here; after an error it is not used again.
         match connection.execute("ROLLBACK").await {
             Ok(_) => {}
@@ -255,28 +268,14 @@ async fn prove_partition(
     connection: &mut MySqlConnection,
     sql: &TypeSql,
     partition: Partition,
-    first: TargetId,
-    last: TargetId,
+    bounds: Bounds,
 ) -> Result<PartitionProof, StoreError> {
-    let rows = sqlx::query(&sql.partition_proof)
-        .bind(partition.promotion.0)
-        .bind(first.0)
-        .bind(last.0)
-        .bind(i64::from(partition.number))
-        .fetch_all(&mut *connection)
-        .await?;
-    let mut counts = Counts::default();
-    for row in &rows {
-        let targets = row.try_get::<i64, _>(3)?.unsigned_abs();
-        counts.published += targets;
-        if let Some(counter) = counter(status(text(row, 1)?)?, row.try_get::<i64, _>(2)? != 0) {
-            counts.add(counter, targets);
-        }
-    }
+    let mut counts = partition_counts(connection, sql, partition.promotion, bounds, Some(partition.number)).await?;
+    let counts = counts.remove(&partition.number).unwrap_or_default();
     let unfinished: Vec<i64> = sqlx::query_scalar(&sql.unfinished)
         .bind(partition.promotion.0)
-        .bind(first.0)
-        .bind(last.0)
+        .bind(bounds.first.0)
+        .bind(bounds.last.0)
         .bind(i64::from(partition.number))
         .bind(MAX_REBUILT as u64 + 1)
         .fetch_all(connection)
@@ -287,6 +286,35 @@ async fn prove_partition(
         )));
     }
     Ok(PartitionProof { counts, unfinished: unfinished.into_iter().map(TargetId).collect() })
+}
+
+async fn partition_counts(
+    connection: &mut MySqlConnection,
+    sql: &TypeSql,
+    promotion: PromotionId,
+    bounds: Bounds,
+    only: Option<u32>,
+) -> Result<HashMap<u32, Counts>, StoreError> {
+    let only = only.map(i64::from);
+    let rows = sqlx::query(&sql.partition_proof)
+        .bind(promotion.0)
+        .bind(bounds.first.0)
+        .bind(bounds.last.0)
+        .bind(only)
+        .bind(only)
+        .fetch_all(connection)
+        .await?;
+    let mut by_partition: HashMap<u32, Counts> = HashMap::new();
+    for row in &rows {
+        let number = u32::try_from(row.try_get::<i32, _>(0)?).unwrap_or(u32::MAX);
+        let targets = row.try_get::<i64, _>(3)?.unsigned_abs();
+        let counts = by_partition.entry(number).or_default();
+        counts.published += targets;
+        if let Some(counter) = counter(status(text(row, 1)?)?, row.try_get::<i64, _>(2)? != 0) {
+            counts.add(counter, targets);
+        }
+    }
+    Ok(by_partition)
 }
 
 fn status(code: &str) -> Result<Option<ProcessStatus>, StoreError> {
