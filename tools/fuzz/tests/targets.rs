@@ -21,6 +21,16 @@ fn no_seed_breaks_a_rule() {
     }
 }
 
+/// libFuzzer found it: of a variable and its twin that names a file, neither is read, and that is told instead.
+#[test]
+fn a_variable_and_its_twin_are_told_of_together() {
+    let found: [&[u8]; 2] = [
+        b"\x07\x00\x00G\x0c0.8[retry]\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\x0a4P\x0c",
+        b":.0.0.0.0@uidumpotent = falseurl = 9464",
+    ];
+    (target("config").run)(&found.concat());
+}
+
 #[test]
 fn every_target_has_a_libfuzzer_binary() {
     let manifest: toml::Table = include_str!("../libfuzzer/Cargo.toml").parse().unwrap();

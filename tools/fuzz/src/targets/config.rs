@@ -120,9 +120,13 @@ fn every_fault_is_told(
     for one in set {
         let Err(alone) = load(std::slice::from_ref(one)) else { continue };
         let place = format!("environment variable {}", one.0);
-        // Beside its twin that names a file, neither is read: that is told instead.
-        let with_twin = format!("environment variables {} and ", one.0);
-        let is_unread = together.0.iter().any(|fault| fault.place.starts_with(&with_twin));
+        // Beside its twin, of which one names a file with the value, neither is read: that is told instead.
+        let names_it = |place: &str| {
+            place
+                .strip_prefix("environment variables ")
+                .is_some_and(|both| both.split(" and ").any(|name| name == one.0))
+        };
+        let is_unread = together.0.iter().any(|fault| names_it(&fault.place));
         for fault in alone.0.iter().filter(|fault| fault.place == place) {
             assert!(is_unread || together.0.contains(fault), "{fault} is not told beside {together}");
         }
