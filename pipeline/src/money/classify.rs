@@ -264,8 +264,10 @@ fn is_code_byte(byte: u8) -> bool {
 /// Codes and messages as they may be stored and logged: short, without control characters, without the key.
 fn printable(mut answer: Answer, key: &IdempotencyKey) -> Answer {
     if let Cow::Owned(code) = &answer.code {
-        let names_key = code.contains(key.as_str());
-        let kept: String = code.chars().filter(|c| u8::try_from(*c).is_ok_and(is_code_byte)).take(MAX_CODE).collect();
+        let mut kept: String = code.chars().filter(|c| u8::try_from(*c).is_ok_and(is_code_byte)).collect();
+        // It may become readable by what is left out.
+        let names_key = code.contains(key.as_str()) || kept.contains(key.as_str());
+        kept.truncate(MAX_CODE);
         answer.code = if names_key || kept.is_empty() { "UNPRINTABLE_CODE".into() } else { kept.into() };
     }
     answer.message = answer.message.map(|message| {

@@ -31,6 +31,13 @@ fn a_variable_and_its_twin_are_told_of_together() {
     (target("config").run)(&found.concat());
 }
 
+/// libFuzzer found it: what is left out of a code must not make the key readable.
+#[test]
+fn a_code_does_not_spell_the_key_once_it_is_cleaned() {
+    let body = br#"{"data":null,"meta":{"result":"FAIL","errorCode":":SPRING!_42:::::::::CLOSED","message":"SPRING_42 is closed"}}"#;
+    (target("answer").run)(&[&[0, 4, 7, 1, 0, 0, 0], &body[..]].concat());
+}
+
 #[test]
 fn every_target_has_a_libfuzzer_binary() {
     let manifest: toml::Table = include_str!("../libfuzzer/Cargo.toml").parse().unwrap();
