@@ -14,7 +14,7 @@ use crate::streams::{Rebuilt, Streams, StreamsError};
 /// Times that a moved last id is read again. It moves when the dispatcher publishes (a page takes it some
 /// 10 ms) or somebody else rebuilds, and a snapshot of a partition takes longer than that only when it is
 /// large; what is still moving after this many tries is left to the next sweep.
-const MAX_TRIES: u32 = 8;
+pub(crate) const MAX_TRIES: u32 = 8;
 
 /// What became of a rebuild.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -13,14 +13,12 @@ use crate::charging::{Inquiry, Question};
 use crate::crash;
 use crate::domain::requeue::{KeyTaken, Step, Unproved};
 use crate::domain::{Amount, EntryId, Partition, PlanId, ProcessStatus, Promotion, TargetId};
-use crate::rebuild::{RebuildOutcome, rebuild, records};
+use crate::rebuild::{MAX_TRIES, RebuildOutcome, rebuild, records};
 use crate::store::{Became, Moved, OperatorAct, Planned, PlannedNow, SliceRefused, Store, StoreError, Wanted};
 use crate::streams::{Position, Requeued, Streams, StreamsError};
 
 /// Times that a slice is written anew after it lost against another transaction.
 const MAX_CONFLICTS: u32 = 5;
-/// Times that entries are added behind what the dispatcher has published meanwhile; it publishes a page in some 10 ms.
-const MAX_MOVES: u32 = 8;
 
 /// Whether a later key may be taken where nothing can prove that the present one is dead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -251,7 +249,7 @@ impl Requeuer<'_> {
         targets: &[TargetId],
     ) -> bool {
         let records = records(promotion, targets);
-        for _ in 0..MAX_MOVES {
+        for _ in 0..MAX_TRIES {
             match self.streams.requeue(partition, last, &records).await {
                 Ok(Requeued::Done) => return true,
                 // Published by the dispatcher. Were it behind a rebuild in the same moment, the targets would lie there

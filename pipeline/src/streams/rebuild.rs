@@ -55,13 +55,12 @@ impl Streams {
         for record in records {
             call.push(record.as_slice());
         }
-        let mut items = reply::array(self.link.call(call).await?)?.into_iter();
-        let mut next = || items.next().ok_or_else(|| StreamsError::unexpected("a short array"));
-        match reply::text(next()?)?.as_str() {
-            "OK" => Ok(Rebuilt::Done),
-            "LAST" => Ok(Rebuilt::Moved(reply::id(next()?)?)),
-            "MISSING" => Ok(Rebuilt::Missing),
-            other => Err(StreamsError::unexpected(other)),
+        let (word, last) = self.compared(call).await?;
+        match (word.as_str(), last) {
+            ("OK", None) => Ok(Rebuilt::Done),
+            ("LAST", Some(last)) => Ok(Rebuilt::Moved(last)),
+            ("MISSING", None) => Ok(Rebuilt::Missing),
+            (other, _) => Err(StreamsError::unexpected(other)),
         }
     }
 
@@ -83,15 +82,21 @@ impl Streams {
         for record in records {
             call.push(record.as_slice());
         }
-        let mut items = reply::array(self.link.call(call).await?)?.into_iter();
-        let mut next = || items.next().ok_or_else(|| StreamsError::unexpected("a short array"));
-        match reply::text(next()?)?.as_str() {
-            "OK" => Ok(Requeued::Done),
-            "LAST" => Ok(Requeued::Moved(reply::id(next()?)?)),
-            "DIFFERS" => Ok(Requeued::Differs),
-            "MISSING" => Ok(Requeued::Missing),
-            other => Err(StreamsError::unexpected(other)),
+        let (word, last) = self.compared(call).await?;
+        match (word.as_str(), last) {
+            ("OK", None) => Ok(Requeued::Done),
+            ("LAST", Some(last)) => Ok(Requeued::Moved(last)),
+            ("DIFFERS", None) => Ok(Requeued::Differs),
+            ("MISSING", None) => Ok(Requeued::Missing),
+            (other, _) => Err(StreamsError::unexpected(other)),
         }
+    }
+
+    /// What a script says that compares the last id first: a word, and the last id where it has moved.
+    async fn compared(&self, call: script::Call) -> Result<(String, Option<EntryId>), StreamsError> {
+        let mut items = reply::array(self.link.call(call).await?)?.into_iter();
+        let word = items.next().ok_or_else(|| StreamsError::unexpected("an empty array"))?;
+        Ok((reply::text(word)?, items.next().map(reply::id).transpose()?))
     }
 
     /// Makes the empty stream and group of a partition whose targets up to `last` were all published before, with these

@@ -84,13 +84,12 @@ impl Space {
 
     /// Settles entries of [`P`] as paid.
     pub async fn settle(&mut self, ids: &[EntryId]) -> u64 {
-        self.streams.settle(vec![paid(ids)], AT).await.unwrap()[0]
+        self.settle_as(Counter::Success, ids).await
     }
 
     /// Settles entries of [`P`] as what this counter counts.
     pub async fn settle_as(&mut self, counter: Counter, ids: &[EntryId]) -> u64 {
-        let batch = Settle { partition: P, by_counter: vec![(counter, ids.to_vec())], dead: Vec::new() };
-        self.streams.settle(vec![batch], AT).await.unwrap()[0]
+        self.streams.settle(vec![counted(counter, ids)], AT).await.unwrap()[0]
     }
 
     /// Pending entries of [`P`]: id, consumer, deliveries.
@@ -141,5 +140,9 @@ pub fn published_ids(targets: impl IntoIterator<Item = i64>) -> Vec<EntryId> {
 }
 
 pub fn paid(ids: &[EntryId]) -> Settle {
-    Settle { partition: P, by_counter: vec![(Counter::Success, ids.to_vec())], dead: Vec::new() }
+    counted(Counter::Success, ids)
+}
+
+fn counted(counter: Counter, ids: &[EntryId]) -> Settle {
+    Settle { partition: P, by_counter: vec![(counter, ids.to_vec())], dead: Vec::new() }
 }
