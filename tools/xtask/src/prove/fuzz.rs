@@ -114,6 +114,9 @@ fn command(target: &Target, options: &Options) -> String {
             text.push_str(&format!(" --{flag} {value}"));
         }
     }
+    if options.no_sanitizer {
+        text.push_str(" --no-sanitizer");
+    }
     text
 }
 
@@ -243,5 +246,8 @@ mod tests {
     fn a_run_can_be_repeated_by_the_command_that_is_told() {
         let options = Options { executions: Some(5), target: None, workers: None, no_sanitizer: false };
         assert_eq!(command(&TARGETS[1], &options), "cargo xtask prove fuzz --target csv --executions 5");
+        let options = Options { no_sanitizer: true, ..options };
+        let told = "cargo xtask prove fuzz --target csv --executions 5 --no-sanitizer";
+        assert_eq!(command(&TARGETS[1], &options), told);
     }
 }
