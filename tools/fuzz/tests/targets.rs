@@ -38,6 +38,13 @@ fn a_code_does_not_spell_the_key_once_it_is_cleaned() {
     (target("answer").run)(&[&[0, 4, 7, 1, 0, 0, 0], &body[..]].concat());
 }
 
+/// libFuzzer found it: half a surrogate pair in a voucher's detail does not keep a payment from being one.
+#[test]
+fn a_detail_that_cannot_be_read_does_not_unmake_a_payment() {
+    let body = br#"{"data":{"moneyKey":"mk0","voucherExpiryAt":"\ud8d88022"},"meta":{"result":"SUCCESS"}}"#;
+    (target("answer").run)(&[&[2, 4, 0, 1, 0, 0, 0], &body[..]].concat());
+}
+
 #[test]
 fn every_target_has_a_libfuzzer_binary() {
     let manifest: toml::Table = include_str!("../libfuzzer/Cargo.toml").parse().unwrap();

@@ -11,6 +11,7 @@ use pipeline::domain::decide::Request;
 use pipeline::domain::outcome::{Answer, Verdict};
 use pipeline::keys::IdempotencyKey;
 use pipeline::money::{BodyProblem, ConnectProblem, Contract, Exchange, Silence};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::input::Input;
@@ -98,27 +99,53 @@ fn pays_plainly(headers: &HeaderMap, said: &Value, body: &[u8]) -> bool {
     is_json && pays && said_once && only(said, 2) && only(&said["data"], 1) && only(&said["meta"], 1)
 }
 
+/// What decides in a body. Whatever stands in its other fields decides nothing, and need not be readable.
+#[derive(Deserialize, Default)]
+struct Said {
+    meta: Meta,
+}
+
+/// The same of a payment.
+#[derive(Deserialize)]
+struct SaidPaid {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    #[serde(default, rename = "moneyKey")]
+    money_key: Value,
+}
+
+#[derive(Deserialize, Default)]
+struct Meta {
+    #[serde(default)]
+    result: Value,
+    #[serde(default, rename = "errorCode")]
+    code: Value,
+}
+
 /// What the answer proves must stand in it, by another reader's account; and a payment is never taken for less than an
 /// unknown outcome.
 fn complete(request: Request, status: u16, headers: &HeaderMap, body: &[u8], answer: &Answer) {
-    let said: Value = serde_json::from_slice(body).unwrap_or_default();
-    let (result, code) = (&said["meta"]["result"], &said["meta"]["errorCode"]);
-    let pays = pays_plainly(headers, &said, body);
+    let pays = pays_plainly(headers, &serde_json::from_slice(body).unwrap_or_default(), body);
+    let Said { meta: Meta { result, code } } = serde_json::from_slice(body).unwrap_or_default();
     let executed = headers.get("payout-executed").map(|value| value.as_bytes().to_ascii_lowercase());
     match answer.verdict {
         Verdict::Paid => {
             let receipt = answer.receipt.as_ref().expect("a payment has a receipt");
-            assert!(*result == "SUCCESS" && [200, 201, 409].contains(&status), "{answer:?}");
-            assert_eq!(said["data"]["moneyKey"], receipt.money_key);
+            assert!(result == "SUCCESS" && [200, 201, 409].contains(&status), "{answer:?}");
+            let said: SaidPaid = serde_json::from_slice(body).expect("a payment is said");
+            assert_eq!(said.data.money_key, receipt.money_key);
             assert!(!receipt.money_key.trim().is_empty() && receipt.money_key.chars().count() <= 100);
         }
         Verdict::Refused => {
             let listed = code.as_str().is_some_and(|code| LISTED.contains(&code));
-            assert!(*result == "FAIL" && listed && !pays, "{answer:?}");
+            assert!(result == "FAIL" && listed && !pays, "{answer:?}");
         }
         Verdict::RefusalNotListed => {
             let listed = code.as_str().is_some_and(|code| LISTED.contains(&code));
-            assert!(*result == "FAIL" && code.is_string() && !listed, "{answer:?}");
+            assert!(result == "FAIL" && code.is_string() && !listed, "{answer:?}");
         }
         Verdict::Cancelled => assert!(request == Request::Cancel && status == 200 && !pays, "{answer:?}"),
         Verdict::NotSeen => assert!(request == Request::LookUp && status == 404 && !pays, "{answer:?}"),
