@@ -103,7 +103,7 @@ impl Audit<'_> {
     /// The same partition now, by one snapshot of each side.
     async fn look_again(&self, partition: Partition) -> Result<Vec<Broken>> {
         let again = snapshot(self.session.streams()?, self.promotion, partition).await?;
-        let proof = self.session.store.prove_partition(self.promotion, partition, again.last()).await?;
+        let proof = self.session.store.prove_partition(self.promotion, partition, again.last(), usize::MAX).await?;
         Ok(broken(&again, &Truth { counts: proof.counts, unfinished: proof.unfinished }))
     }
 

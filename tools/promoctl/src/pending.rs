@@ -1,5 +1,6 @@
 //! `pending list`: what is delivered and not settled, straight from XPENDING, with the rows.
 
+mod about;
 pub(crate) mod retry_now;
 mod walk;
 
@@ -58,7 +59,7 @@ struct List {
 struct Line {
     partition: u32,
     entry_id: String,
-    /// A rebuilt entry does not name its target by its id.
+    /// Nothing where the entry is gone, or cannot be read.
     target_id: Option<i64>,
     consumer: String,
     idle_ms: u64,
@@ -84,16 +85,12 @@ pub(crate) async fn list(session: &Session, args: &PendingArgs) -> Result<Ended>
     let next_cursor = found
         .last()
         .filter(|_| full)
-        .map(|(partition, entry)| format!("{}/{}/{}", partition.number, entry.consumer, entry.id));
-    let targets: Vec<TargetId> = {
-        let mut targets: Vec<TargetId> = found.iter().filter_map(|(_, entry)| entry.id.target()).collect();
-        targets.sort_unstable();
-        targets
-    };
+        .map(|Found { partition, entry, .. }| format!("{}/{}/{}", partition.number, entry.consumer, entry.id));
+    let mut targets: Vec<TargetId> = found.iter().filter_map(|found| found.target).collect();
+    targets.sort_unstable();
     let rows: HashMap<TargetId, ResultRow> =
         session.store.results(&promotion.kind, &targets).await?.into_iter().collect();
-    let line = |(partition, entry): &(Partition, PendingEntry)| {
-        let target = entry.id.target();
+    let line = |Found { partition, entry, target }: &Found| {
         let row = target.and_then(|target| rows.get(&target));
         Line {
             partition: partition.number,
@@ -111,20 +108,28 @@ pub(crate) async fn list(session: &Session, args: &PendingArgs) -> Result<Ended>
     session.print(&list, || print(&list))
 }
 
+/// An entry that matches.
+struct Found {
+    partition: Partition,
+    entry: PendingEntry,
+    target: Option<TargetId>,
+}
+
 /// Entries that match, in order, until there are `limit` of them.
 async fn find(
     streams: &Streams,
     promotion: &Promotion,
     args: &PendingArgs,
     cursor: Option<Cursor>,
-) -> Result<Vec<(Partition, PendingEntry)>> {
+) -> Result<Vec<Found>> {
     let limit = args.limit as usize;
     let mut walk = Walk::new(streams, promotion, &args.filter, cursor).await?;
     let mut found = Vec::new();
-    while let Some((partition, _, page)) = walk.next(streams).await? {
-        found.extend(page.into_iter().map(|entry| (partition, entry)));
-        if found.len() >= limit {
-            found.truncate(limit);
+    while let Some((partition, _, mut page)) = walk.next(streams).await? {
+        page.truncate(limit - found.len());
+        let targets = about::targets(streams, partition, &page).await?;
+        found.extend(page.into_iter().zip(targets).map(|(entry, target)| Found { partition, entry, target }));
+        if found.len() == limit {
             break;
         }
     }

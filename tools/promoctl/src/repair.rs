@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use pipeline::domain::{Partition, Promotion, PromotionStatus};
-use pipeline::rebuild::{RebuildOutcome, rebuild};
+use pipeline::rebuild::{MAX_ENTRIES, RebuildOutcome, rebuild};
 use serde::Serialize;
 
 use crate::cli::RepairArgs;
@@ -96,12 +96,12 @@ async fn line(session: &Session, promotion: &Promotion, partition: Partition) ->
         entries: None,
         message,
     };
-    Ok(match rebuild(&session.store, session.streams()?, promotion, partition).await {
-        Ok(RebuildOutcome::Done { counts, entries }) => Line {
+    Ok(match rebuild(&session.store, session.streams()?, promotion, partition, MAX_ENTRIES).await {
+        Ok(RebuildOutcome::Done { counts, entries, cut }) => Line {
             published: Some(counts.published),
             settled: Some(counts.settled()),
             entries: Some(entries),
-            ..line("rebuilt", None)
+            ..line("rebuilt", cut.then(|| "the dispatcher publishes the rest".to_owned()))
         },
         Ok(RebuildOutcome::Missing) => line("no stream", Some("the dispatcher refills it".to_owned())),
         Ok(RebuildOutcome::Moving) => line("moving", Some("it is being published or rebuilt; try again".to_owned())),

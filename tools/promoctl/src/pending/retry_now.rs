@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Args;
-use pipeline::domain::{Amount, EntryId, Partition, Promotion, PromotionStatus, TargetId};
-use pipeline::record::Record;
-use pipeline::streams::{Parking, PendingEntry};
+use pipeline::domain::{Amount, EntryId, Promotion, PromotionStatus, TargetId};
+use pipeline::streams::Parking;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::PendingFilter;
 use super::walk::Walk;
+use super::{PendingFilter, about};
 use crate::cli::Consent;
 use crate::consent::Plan;
 use crate::ended::{Ended, refuse};
@@ -91,7 +90,10 @@ pub(crate) async fn run(session: &Session, args: &RetryNowArgs) -> Result<Ended>
         session.store.record_act(&act).await?;
         report.made_due = make_due(session, &promotion, &args.filter).await?;
     }
-    session.print(&report, || print(&report))
+    session.print(&report, || print(&report))?;
+    // Somebody else settled or took the others meanwhile: they are due no more.
+    let whole = args.consent.dry_run || report.made_due >= found.eligible;
+    Ok(if whole { Ended::Done } else { Ended::Partly })
 }
 
 /// How much there is, and whose.
@@ -106,7 +108,9 @@ async fn survey(session: &Session, promotion: &Promotion, filter: &PendingFilter
         match parking(&consumer) {
             Some(_) => {
                 found.eligible += page.len() as u64;
-                let targets = targets(session, partition, &page).await?;
+                let targets = about::targets(streams, partition, &page).await?;
+                let mut targets: Vec<TargetId> = targets.into_iter().flatten().collect();
+                targets.sort_unstable();
                 let rows = session.store.evidence_of(promotion, &targets).await?;
                 let cents: i64 = rows.iter().filter_map(|row| row.cents).sum();
                 found.amount = found.amount + Amount::from_row(Decimal::new(cents, 2));
@@ -134,16 +138,6 @@ async fn make_due(session: &Session, promotion: &Promotion, filter: &PendingFilt
 
 fn parking(consumer: &str) -> Option<Parking> {
     [Parking::Retry, Parking::Held].into_iter().find(|parking| parking.consumer() == consumer)
-}
-
-/// The targets of entries: by their id, or by the record of one that was rebuilt.
-async fn targets(session: &Session, partition: Partition, page: &[PendingEntry]) -> Result<Vec<TargetId>> {
-    let rebuilt: Vec<EntryId> = page.iter().map(|entry| entry.id).filter(|id| id.target().is_none()).collect();
-    let mut targets: Vec<TargetId> = page.iter().filter_map(|entry| entry.id.target()).collect();
-    let bodies = session.streams()?.bodies(partition, &rebuilt).await?;
-    targets.extend(bodies.iter().filter_map(|(_, body)| Record::decode(body).ok()).map(|record| record.target));
-    targets.sort_unstable();
-    Ok(targets)
 }
 
 fn words(filter: &PendingFilter) -> String {

@@ -98,6 +98,42 @@ async fn only_what_matches_becomes_due_and_only_while_the_promotion_runs() {
 }
 
 #[tokio::test]
+async fn what_was_settled_meanwhile_is_not_called_done() {
+    let mut field = Field::new().await;
+    let number = parked(&mut field).await;
+    let id = number.to_string();
+    // Still pending, and nothing is left to make due.
+    redis::cmd("XDEL").arg(stream(number, 0)).arg("1002-0").query::<u64>(&mut field.redis).unwrap();
+    let done = field.ctl(&["pending", "retry-now", "--promotion", &id, "--reason", "r", "--yes"]);
+    assert_eq!(done.status.code(), Some(3), "{}", done.stderr);
+    assert!(done.stdout.contains("2 of 3 entries"), "{}", done.stdout);
+}
+
+#[tokio::test]
+async fn an_entry_that_was_made_again_is_listed_with_its_target_and_its_row() {
+    let mut field = Field::new().await;
+    let number = parked(&mut field).await;
+    let id = number.to_string();
+    field.sql("UPDATE campaign_promotion_point_results SET retry_count = 4 WHERE point_target_id = 1002").await;
+    field.ctl(&["repair", &id, "--reason", "a test", "--yes"]).ok().unwrap();
+    read(&mut field, number, "retry", 3);
+    let lines = |more: &[&str]| {
+        let list = field.json(&[&["pending", "list", "--promotion", &id], more].concat());
+        let of = |line: &Value| {
+            assert!(!line["entry_id"].as_str().unwrap().ends_with("-0"), "{line}");
+            let row = line["process_status"].as_str().map(str::to_owned);
+            (line["target_id"].as_i64(), row, line["retry_count"].as_u64())
+        };
+        list["data"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let pending = |target, retries| (Some(target), Some("PENDING".to_owned()), Some(retries));
+    assert_eq!(lines(&[]), [pending(1001, 0), pending(1002, 4), pending(1003, 0)]);
+    assert_eq!(lines(&["--limit", "1"]), [pending(1001, 0)]);
+    let due = field.json(&["pending", "retry-now", "--promotion", &id, "--reason", "r", "--yes"]);
+    assert_eq!((due["made_due"].as_u64(), due["amount"].as_str()), (Some(3), Some("301.50")), "{due}");
+}
+
+#[tokio::test]
 async fn consumers_that_hold_nothing_are_removed_and_no_other() {
     let mut field = Field::new().await;
     let number = parked(&mut field).await;

@@ -14,13 +14,14 @@ pub(super) struct Bars {
 }
 
 /// Name, colour.
-const FIGURES: [(&str, &str); 6] = [
+const FIGURES: [(&str, &str); 7] = [
     ("published", "blue"),
     ("paid", "green"),
     ("  after a retry", "cyan"),
     ("failed", "red"),
     ("retrying", "yellow"),
     ("wait for a person", "magenta"),
+    ("unknown", "white"),
 ];
 
 impl Bars {
@@ -49,6 +50,7 @@ impl Bars {
             Some(sample.failed),
             sample.retrying,
             sample.waiting_for_a_person,
+            sample.unknown,
         ];
         for (bar, figure) in self.bars.iter().zip(figures) {
             bar.set_length(sample.total);

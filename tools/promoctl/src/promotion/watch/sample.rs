@@ -40,8 +40,10 @@ pub(super) struct Sample {
     pub(super) in_flight: Option<u64>,
     /// Wait for another attempt.
     pub(super) retrying: Option<u64>,
-    /// Of unknown outcome and waiting for a person.
+    /// Wait for a person.
     pub(super) waiting_for_a_person: Option<u64>,
+    /// Nobody knows whether they were paid, whoever holds them: as old as the money below, out of the same answer.
+    pub(super) unknown: Option<u64>,
     /// Settled a second, over the last ten seconds.
     pub(super) rate: f64,
     pub(super) remaining_seconds: Option<u64>,
@@ -64,7 +66,7 @@ impl Sample {
     pub(super) fn line(&self) -> String {
         let some = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), count);
         format!(
-            "{} {} published {} paid {} ({} after a retry) failed {} in flight {} retrying {} waiting {} of {}  {}",
+            "{} {} published {} paid {} ({} after a retry) failed {} in flight {} retrying {} waiting {} unknown {} of {}  {}",
             output::time(self.at),
             self.promotion_status,
             count(self.published),
@@ -74,6 +76,7 @@ impl Sample {
             some(self.in_flight),
             some(self.retrying),
             some(self.waiting_for_a_person),
+            some(self.unknown),
             count(self.total),
             self.pace(),
         )
@@ -145,6 +148,7 @@ impl Sampler {
             in_flight: sum(|state| state.pending.saturating_sub(state.parked + state.held)),
             retrying: sum(|state| state.parked),
             waiting_for_a_person: sum(|state| state.held),
+            unknown: self.added.as_ref().map(|added| added.proof.unknown()),
             rate,
             remaining_seconds: if over { Some(0) } else { remaining },
             planned_amount: overview.total_amount,
