@@ -7,6 +7,7 @@
 mod batch;
 mod seal;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
@@ -14,12 +15,13 @@ use rust_decimal::Decimal;
 use sqlx::{MySqlConnection, Row};
 
 pub use batch::{LoadBatch, NewTarget};
+use batch::{STATEMENT_ROWS, Values};
 pub use seal::Sealed;
 
 use super::sql::{fill, maybe_text, text};
 use super::{Store, StoreError};
 use crate::domain::promotion::Defaults;
-use crate::domain::{Amount, PayoutType, PromotionId, PromotionStatus, Shape};
+use crate::domain::{Amount, PayoutType, PromotionId, PromotionStatus};
 
 /// What a load makes of its promotion. Frozen when the load begins.
 #[derive(Clone, Debug)]
@@ -245,11 +247,12 @@ impl Store {
         if !move_on(&mut transaction, promotion, batch, now).await? {
             return Ok(Stored::MovedOn);
         }
-        let sql = insert_sql(kind);
+        let whole = insert_sql(kind, promotion, STATEMENT_ROWS);
         let mut first = None;
-        for rows in batch.statements() {
-            let inserted =
-                sqlx::query(&sql).bind(promotion.0).bind(now).bind(now).bind(rows).execute(&mut *transaction).await?;
+        for Values { rows, arguments } in batch.statements().iter().cloned() {
+            let is_whole = rows == STATEMENT_ROWS;
+            let sql = if is_whole { Cow::Borrowed(&whole) } else { Cow::Owned(insert_sql(kind, promotion, rows)) };
+            let inserted = sqlx::query_with(&sql, arguments).persistent(is_whole).execute(&mut *transaction).await?;
             first = first.or(Some(inserted.last_insert_id().cast_signed()));
         }
         if let Some(first) = first {
@@ -309,18 +312,10 @@ async fn remember_ids(
     Ok(())
 }
 
-fn insert_sql(kind: &PayoutType) -> String {
-    let [columns, values, json] = match kind.shape {
-        Shape::Point => ["", "", ""],
-        Shape::Voucher => [
-            "voucher_number, is_withdrawal,",
-            "j.voucher_number, j.is_withdrawal,",
-            ", voucher_number VARCHAR(40) PATH '$[7]' ERROR ON ERROR, is_withdrawal TINYINT PATH '$[8]' ERROR ON ERROR",
-        ],
-    };
-    let statement = include_str!("sql/load_targets.sql")
-        .replace("{voucher_load_columns}", columns)
-        .replace("{voucher_load_values}", values)
-        .replace("{voucher_load_json}", json);
-    fill(&statement, kind)
+/// The targets of a load. They get ascending ids in the order of the list, which is the order of the file.
+fn insert_sql(kind: &PayoutType, promotion: PromotionId, rows: usize) -> String {
+    let columns = batch::columns(kind.shape);
+    let row = format!("({promotion}{})", ", ?".repeat(columns.len()));
+    let values = vec![row; rows].join(",");
+    fill(&format!("INSERT INTO {{targets}} (promotion_id, {}) VALUES {values}", columns.join(", ")), kind)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pipeline::domain::PromotionId;
-use pipeline::store::{LoadBatch, LoadProgress};
+use pipeline::store::{LoadBatch, LoadProgress, Store};
 use tokio::sync::mpsc::Sender;
 
 use crate::csv::record::{RecordError, RecordReader};
@@ -16,6 +16,8 @@ use crate::survey::{Checkpoint, Survey};
 
 /// Where batches come from, and where they go.
 pub struct Batches {
+    /// Where they are stored.
+    pub store: Store,
     /// The file.
     pub source: Arc<Source>,
     /// What the first pass found.
@@ -83,7 +85,7 @@ impl Batches {
         duplicates: &mut &[u64],
     ) -> Result<Option<LoadBatch>, RecordError> {
         let partitions = self.plan.settings.partition_count;
-        let mut batch = LoadBatch::new(self.promotion, partitions, self.plan.kind.shape, begin);
+        let mut batch = LoadBatch::new(self.promotion, partitions, self.plan.kind.shape, begin, self.store.now());
         let mut end = begin;
         while reader.offset() < checkpoint.offset {
             let Some(record) = reader.next_record()? else { break };

@@ -96,7 +96,8 @@ impl Loading<'_> {
         }
         let (sender, batches) = mpsc::channel(READ_AHEAD);
         let (source, survey, plan) = (self.source.clone(), self.survey.clone(), self.plan.clone());
-        let reading = Batches { source, survey, plan, promotion, begin, sender };
+        let store = self.store.clone();
+        let reading = Batches { store, source, survey, plan, promotion, begin, sender };
         let reading = tokio::task::spawn_blocking(move || reading.read());
         let sealed = self.store_all(promotion, begin, batches).await?;
         reading.await.context("the thread that reads the file ended")??;
