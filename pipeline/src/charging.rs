@@ -113,7 +113,7 @@ fn key_lifetime(config: &Config) -> Duration {
     if mutant::is(Mutant::NoRetentionFence) {
         return Duration::MAX;
     }
-    config.money.key_retention.saturating_sub(config.money.key_retention_margin)
+    config.key_lifetime()
 }
 
 /// How long a batch waits for more room than for one entry: as long as an outcome does for its batch by default.

@@ -23,6 +23,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::{NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
 pub use check::SENDS_PER_DELIVERY;
 pub use fault::{Fault, Faults};
 pub use known::{CONFIG_FILE_VARIABLE, variables};
@@ -122,10 +125,25 @@ impl Config {
         self.retry.visibility_timeout.saturating_sub(self.longest_work()).max(self.least_limiter_wait)
     }
 
+    /// How long after its first use a key may still be sent: the retention without its margin. Rows hold local times, so
+    /// where clocks are set back, a first use looks so much younger than it is.
+    pub fn key_lifetime(&self) -> Duration {
+        let margin = self.money.key_retention_margin + set_back(self.time_zone, Utc::now().naive_utc());
+        self.money.key_retention.saturating_sub(margin)
+    }
+
     /// How long the work on one delivery may take, waiting for the limit aside.
     fn longest_work(&self) -> Duration {
         self.money.timeout * SENDS_PER_DELIVERY + self.store.write_time
     }
+}
+
+/// By how much clocks of a zone are set back at most within a year before and after this time (UTC).
+fn set_back(zone: Tz, around: NaiveDateTime) -> Duration {
+    let monthly = (-12..=12).map(|month| around + TimeDelta::days(30 * month));
+    let offsets = monthly.map(|at| zone.offset_from_utc_datetime(&at).fix().local_minus_utc());
+    let (least, most) = offsets.fold((i32::MAX, i32::MIN), |(least, most), at| (least.min(at), most.max(at)));
+    Duration::from_secs(most.abs_diff(least).into())
 }
 
 /// The variables of this process; those that are not UTF-8 are passed over.

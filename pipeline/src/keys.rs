@@ -69,6 +69,14 @@ impl IdempotencyKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the keys of all generations begin with: the first one's key.
+    pub fn first_generation(&self) -> &str {
+        match self.0.rsplit_once(".g") {
+            Some((first, generation)) if generation.bytes().all(|byte| byte.is_ascii_digit()) => first,
+            _ => &self.0,
+        }
+    }
 }
 
 impl fmt::Debug for IdempotencyKey {
@@ -96,6 +104,9 @@ mod tests {
         let key = |generation| IdempotencyKey::new("SPRING", CustomerUid(42), generation).as_str().to_owned();
         assert_eq!(key(1), "SPRING_42");
         assert_eq!(key(2), "SPRING_42.g2");
+        let first =
+            |code, generation| IdempotencyKey::new(code, CustomerUid(42), generation).first_generation().to_owned();
+        assert_eq!([first("SPRING", 1), first("SPRING", 12), first("A.g2", 1)], ["SPRING_42", "SPRING_42", "A.g2_42"]);
         assert_eq!(format!("{:?}", IdempotencyKey::new("SPRING", CustomerUid(42), 1)), "IdempotencyKey(…)");
     }
 }

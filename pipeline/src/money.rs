@@ -132,7 +132,7 @@ impl Money {
         }
         let endpoint = Endpoint::new(&settings.url, settings.token.as_deref())?;
         let connector = Connector::new(&endpoint, settings.connect_timeout, settings.ca_file.as_deref())?;
-        let contract = Contract::new(settings.final_error_codes, settings.time_zone)?;
+        let contract = Contract::new(settings.final_error_codes, settings.time_zone)?.hiding(settings.token.clone());
         let (timeout, body_limit) = (settings.timeout, settings.body_limit);
         Ok(Self { shared: Arc::new(Shared { endpoint, connector, contract, timeout, body_limit }) })
     }

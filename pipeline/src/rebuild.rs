@@ -1,7 +1,7 @@
 //! Rebuilding one partition from MySQL: the one operation that sweep, repair and requeue share.
 //!
 //! Read the stream's last id, read one MySQL snapshot up to it, and replace the partition if the last id is
-//! still the same. Nothing else ever adds entries to a stream that the dispatcher has passed.
+//! still the same. Nothing else but a requeue adds entries to a stream that the dispatcher has passed.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +15,9 @@ use crate::streams::{Rebuilt, Streams, StreamsError};
 /// 10 ms) or somebody else rebuilds, and a snapshot of a partition takes longer than that only when it is
 /// large; what is still moving after this many tries is left to the next sweep.
 pub(crate) const MAX_TRIES: u32 = 8;
+/// Entries that a rebuilt stream is given at most: what one script adds in some 200 ms. Of a partition with more
+/// unfinished targets the last id goes back to the last one that was added, and the dispatcher publishes what follows.
+pub const MAX_ENTRIES: usize = 200_000;
 
 /// What became of a rebuild.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +28,8 @@ pub enum RebuildOutcome {
         counts: Counts,
         /// Entries on its stream now: published targets that are not final.
         entries: usize,
+        /// Whether there were more of them, which the dispatcher publishes anew.
+        cut: bool,
     },
     /// There is no stream, and nothing was done: the dispatcher refills it.
     Missing,
@@ -48,6 +53,8 @@ pub enum RebuildError {
 /// Harmless at any time and any number of times: whoever works on an old entry writes its outcome to MySQL and
 /// settles nothing any more, and the new entry finds the row final.
 ///
+/// At most `most` entries are added, usually [`MAX_ENTRIES`].
+///
 /// # Errors
 /// [`RebuildError`].
 pub async fn rebuild(
@@ -55,16 +62,20 @@ pub async fn rebuild(
     streams: &Streams,
     promotion: &Promotion,
     partition: Partition,
+    most: usize,
 ) -> Result<RebuildOutcome, RebuildError> {
     let position = streams.positions(&[partition]).await?.pop().flatten();
     let Some(mut last) = position.map(|position| position.last) else { return Ok(RebuildOutcome::Missing) };
     for _ in 0..MAX_TRIES {
         // Read after the last id: every target up to it is on the stream or was settled.
-        let proof = store.prove_partition(promotion, partition, last_target(last)).await?;
+        let proof = store.prove_partition(promotion, partition, last_target(last), most).await?;
         let records = records(promotion, &proof.unfinished);
         crash::point("rebuild.snapshot_read");
-        match streams.rebuild(partition, last, &proof.counts, None, &records).await? {
-            Rebuilt::Done => return Ok(RebuildOutcome::Done { counts: proof.counts, entries: records.len() }),
+        match streams.rebuild(partition, last, proof.cut, &proof.counts, None, &records).await? {
+            Rebuilt::Done => {
+                let (entries, cut) = (records.len(), proof.cut.is_some());
+                return Ok(RebuildOutcome::Done { counts: proof.counts, entries, cut });
+            }
             Rebuilt::Missing => return Ok(RebuildOutcome::Missing),
             Rebuilt::Moved(now) => last = now,
         }

@@ -13,7 +13,7 @@ use crate::charging::{Inquiry, Question};
 use crate::crash;
 use crate::domain::requeue::{KeyTaken, Step, Unproved};
 use crate::domain::{Amount, EntryId, Partition, PlanId, ProcessStatus, Promotion, TargetId};
-use crate::rebuild::{MAX_TRIES, RebuildOutcome, rebuild, records};
+use crate::rebuild::{MAX_ENTRIES, MAX_TRIES, RebuildOutcome, rebuild, records};
 use crate::store::{Became, Moved, OperatorAct, Planned, PlannedNow, SliceRefused, Store, StoreError, Wanted};
 use crate::streams::{Position, Requeued, Streams, StreamsError};
 
@@ -168,7 +168,8 @@ impl Requeuer<'_> {
                 Err(refused) => return Err(RequeueError::Refused(refused)),
             };
             crash::point("requeue.begun");
-            if slice.is_completed() {
+            let moves = wanted.iter().any(|(_, wanted)| matches!(wanted, Wanted::Requeue(_) | Wanted::LookUp));
+            if slice.is_completed() && moves {
                 // Under the promotion's row: nobody removes them before it runs again. Without them the dispatcher would
                 // publish every target once more.
                 self.make_streams(promotion).await?;
@@ -262,7 +263,7 @@ impl Requeuer<'_> {
     }
 
     async fn rebuilt(&self, promotion: &Promotion, partition: Partition) -> bool {
-        match rebuild(self.store, self.streams, promotion, partition).await {
+        match rebuild(self.store, self.streams, promotion, partition, MAX_ENTRIES).await {
             Ok(RebuildOutcome::Done { .. } | RebuildOutcome::Missing) => true,
             Ok(RebuildOutcome::Moving) | Err(_) => false,
         }

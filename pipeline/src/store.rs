@@ -6,6 +6,7 @@
 //! with the names of a payout type's tables left open; `sql::TypeSql` fills them in.
 
 mod begin;
+mod census;
 mod error;
 mod json;
 mod loading;
@@ -29,9 +30,10 @@ use std::time::Duration;
 use chrono::{NaiveDateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
-use sqlx::{Executor, MySqlPool};
+use sqlx::{Connection, Executor, MySqlPool};
 
 pub use begin::{Claim, Payout};
+pub use census::Census;
 pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
 pub use notifications::{Attempted, Due, NotificationBacklog};
@@ -50,6 +52,7 @@ pub use schema::{Durability, Migrated};
 pub use targets::{Bounds, PageRow};
 
 use crate::domain::PayoutType;
+use error::{FEW_ROWS, RELEASE, within};
 use sql::TypeSql;
 
 /// Access to the tables, shared by everything in a process.
@@ -59,6 +62,8 @@ pub struct Store {
     zone: Tz,
     types: Arc<RwLock<HashMap<String, Arc<TypeSql>>>>,
     pins: Option<Arc<PinCipher>>,
+    /// Longest wait for the answer to a statement that reads every target of a promotion.
+    slowest: Duration,
     /// Bytes that the last receipt took in its row: the room that an intent leaves for the next.
     room: Arc<AtomicU32>,
 }
@@ -117,10 +122,17 @@ impl Store {
                     Ok(())
                 })
             })
+            // A connection whose answer was given up comes back through here. The pool's own test of it has no bound: to a
+            // server that vanished without a word it would keep the connection's place in the pool for ever.
+            .after_release(|connection, _| {
+                Box::pin(async move { within(RELEASE, connection.ping()).await.map(|()| true) })
+            })
             .connect_lazy_with(options);
         let types = PayoutType::built_in().into_iter().map(|kind| (kind.code.clone(), Arc::new(TypeSql::new(kind))));
         let types = Arc::new(RwLock::new(types.collect()));
-        Ok(Self { pool, zone, types, pins: settings.pins.map(Arc::new), room: Arc::default() })
+        // The server ends it before; this is for one that vanished without a word.
+        let slowest = statement_timeout + FEW_ROWS;
+        Ok(Self { pool, zone, types, pins: settings.pins.map(Arc::new), slowest, room: Arc::default() })
     }
 
     /// Local time of the configured zone, as it stands in every DATETIME column.

@@ -186,6 +186,11 @@ fn a_message_is_short_and_holds_neither_control_characters_nor_the_key() {
     assert_eq!(charged(&body("a\r\nb\u{7}c\u{0}")).message.unwrap(), "abc");
     assert_eq!(charged(&body("SPRING_\n42 is known")).message.unwrap(), "(key) is known");
     assert_eq!(charged(&body(&"가".repeat(900))).message.unwrap().chars().count(), 500);
+    let later = IdempotencyKey::new("SPRING", CustomerUid(42), 2);
+    let content = complete(401, "", body("Bearer t0ps3cret for SPRING_42, not SPRING_42.g2").as_bytes());
+    let hiding = contract().hiding(Some("t0ps3cret".to_owned()));
+    let answer = hiding.classify(Charge, &later, &content, SystemTime::now());
+    assert_eq!(answer.message.unwrap(), "LIMIT: Bearer (token) for (key), not (key).g2");
     let cut = charged(&body(&format!("{}SPRING_42", "x".repeat(495)))).message.unwrap();
     assert!(!cut.contains("SPRING"), "{cut}");
 }

@@ -19,7 +19,12 @@ pub(super) fn rules(config: &Config, needs: Needs, r: &mut Reader) {
     let sweep = config.summarizer.sweep_interval;
     below(r, ("retry.visibility_timeout", retry.visibility_timeout), ("summarizer.sweep_interval", sweep));
     below(r, ("payer.block", payer.block), ("redis.response_timeout", config.redis.response_timeout));
-    below(r, ("money.key_retention_margin", money.key_retention_margin), ("money.key_retention", money.key_retention));
+    if config.key_lifetime().is_zero() {
+        let (margin, retention) = (show(money.key_retention_margin), show(money.key_retention));
+        let rule =
+            "money.key_retention_margin, and what clocks of time.zone are set back by, below money.key_retention";
+        contradiction(r, ("money.key_retention_margin", margin), ("money.key_retention", retention), rule);
+    }
     at_most(r, ("retry.backoff_base", retry.backoff_base), ("retry.backoff_cap", retry.backoff_cap));
     at_most(r, ("breaker.open_for", config.breaker.open_for), ("breaker.open_cap", config.breaker.open_cap));
     let webhook = &config.webhook;

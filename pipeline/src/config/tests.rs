@@ -198,6 +198,19 @@ fn timers_that_leave_an_entry_no_time_are_refused_with_both_keys() {
 }
 
 #[test]
+fn a_key_ends_earlier_where_clocks_are_set_back() {
+    let retention = &[("PAYOUT_MONEY_KEY_RETENTION", "3h"), ("PAYOUT_MONEY_KEY_RETENTION_MARGIN", "1h")];
+    let lifetime =
+        |zone| load(&[retention[0], retention[1], ("PAYOUT_TIME_ZONE", zone)]).map(|config| config.key_lifetime());
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    assert_eq!(lifetime("Asia/Seoul").unwrap(), hours(2));
+    assert_eq!(lifetime("Europe/Berlin").unwrap(), hours(1));
+    let nothing_left =
+        load(&[("PAYOUT_MONEY_KEY_RETENTION", "2h"), retention[1], ("PAYOUT_TIME_ZONE", "Europe/Berlin")]);
+    assert!(nothing_left.unwrap_err().to_string().contains("money.key_retention_margin 1h and money.key_retention 2h"));
+}
+
+#[test]
 fn a_money_that_does_not_honour_keys_has_no_cancel_and_is_looked_up_late_enough() {
     let weak: Set<'_> = &[("PAYOUT_MONEY_IDEMPOTENT", "false")];
     let text = load(weak).unwrap_err().to_string();

@@ -40,10 +40,11 @@ const MAX_CODE: usize = 50;
 const MAX_MESSAGE: usize = 500;
 
 /// What is agreed with `money` beyond HTTP.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Contract {
     final_error_codes: HashSet<String>,
     time_zone: chrono_tz::Tz,
+    token: Option<String>,
 }
 
 impl Contract {
@@ -58,7 +59,13 @@ impl Contract {
                 return Err(MoneyConfigError::FinalCode(code.clone()));
             }
         }
-        Ok(Self { final_error_codes: final_error_codes.into_iter().collect(), time_zone })
+        Ok(Self { final_error_codes: final_error_codes.into_iter().collect(), time_zone, token: None })
+    }
+
+    /// The token that is sent: an answer that repeats it is stored without it.
+    #[must_use]
+    pub fn hiding(self, token: Option<String>) -> Self {
+        Self { token: token.filter(|token| !token.is_empty()), ..self }
     }
 
     /// What `exchange` proves about `key`. `now` is only for a `Retry-After` that is a date.
@@ -91,7 +98,30 @@ impl Contract {
                 answer
             }
         };
-        printable(mutant::misread(request, answer), key)
+        self.printable(mutant::misread(request, answer), key)
+    }
+
+    /// Codes and messages as they may be stored and logged: short, without control characters, without the customer's keys
+    /// (of any generation), without the token.
+    fn printable(&self, mut answer: Answer, key: &IdempotencyKey) -> Answer {
+        let (key, token) = (key.first_generation(), self.token.as_deref());
+        let is_named_in = |text: &str| text.contains(key) || token.is_some_and(|token| text.contains(token));
+        if let Cow::Owned(code) = &answer.code {
+            let mut kept: String = code.chars().filter(|c| u8::try_from(*c).is_ok_and(is_code_byte)).collect();
+            // It may become readable by what is left out.
+            let is_secret = is_named_in(code) || is_named_in(&kept);
+            kept.truncate(MAX_CODE);
+            answer.code = if is_secret || kept.is_empty() { "UNPRINTABLE_CODE".into() } else { kept.into() };
+        }
+        answer.message = answer.message.map(|message| {
+            let mut message: String = message.chars().filter(|c| !c.is_control()).collect();
+            message = message.replace(key, "(key)");
+            if let Some(token) = token {
+                message = message.replace(token, "(token)");
+            }
+            message.chars().take(MAX_MESSAGE).collect()
+        });
+        answer
     }
 
     fn complete(&self, request: Request, status: StatusCode, headers: &HeaderMap, content: Content) -> Answer {
@@ -259,20 +289,4 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 fn is_code_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
-}
-
-/// Codes and messages as they may be stored and logged: short, without control characters, without the key.
-fn printable(mut answer: Answer, key: &IdempotencyKey) -> Answer {
-    if let Cow::Owned(code) = &answer.code {
-        let mut kept: String = code.chars().filter(|c| u8::try_from(*c).is_ok_and(is_code_byte)).collect();
-        // It may become readable by what is left out.
-        let names_key = code.contains(key.as_str()) || kept.contains(key.as_str());
-        kept.truncate(MAX_CODE);
-        answer.code = if names_key || kept.is_empty() { "UNPRINTABLE_CODE".into() } else { kept.into() };
-    }
-    answer.message = answer.message.map(|message| {
-        let message: String = message.chars().filter(|c| !c.is_control()).collect();
-        message.replace(key.as_str(), "(key)").chars().take(MAX_MESSAGE).collect()
-    });
-    answer
 }

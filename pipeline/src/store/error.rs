@@ -78,6 +78,8 @@ fn number(error: &sqlx::Error) -> Option<u16> {
 /// answers, and nothing else would notice. The connection is used again only after it has answered a ping.
 pub(super) const FEW_ROWS: Duration = Duration::from_secs(10);
 pub(super) const BATCH: Duration = Duration::from_secs(30);
+/// Longest wait for that ping. Behind it, the connection is given up.
+pub(super) const RELEASE: Duration = Duration::from_secs(10);
 
 /// Waits for an answer of the database, so long at most.
 pub(super) async fn within<T>(

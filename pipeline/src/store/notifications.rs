@@ -6,6 +6,7 @@ use serde_json::json;
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySqlConnection, Row};
 
+use super::error::{FEW_ROWS, within};
 use super::sql::{maybe_text, text};
 use super::{Proof, Store, StoreError};
 use crate::domain::{Amount, Event, NotificationState, ProcessStatus, Promotion, PromotionId};
@@ -154,14 +155,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn due_notifications(&self, now_ms: i64, limit: u32) -> Result<Vec<Due>, StoreError> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT notification_id, event_id, promotion_id, event, body, attempts FROM payout_notifications \
              WHERE state = 'WAITING' AND due_at_ms <= ? ORDER BY notification_id LIMIT ?",
         )
         .bind(now_ms)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
+        .bind(limit);
+        let rows = within(FEW_ROWS, query.fetch_all(&self.pool)).await?;
         rows.iter().map(due).collect()
     }
 
@@ -171,16 +171,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn claim_notification(&self, due: &Due, lease_ms: i64) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let query = sqlx::query(
             "UPDATE payout_notifications SET attempts = attempts + 1, due_at_ms = ?, updated_at = ? \
              WHERE notification_id = ? AND state = 'WAITING' AND attempts = ?",
         )
         .bind(lease_ms)
         .bind(self.now())
         .bind(due.id)
-        .bind(due.attempts)
-        .execute(&self.pool)
-        .await?;
+        .bind(due.attempts);
+        let done = within(FEW_ROWS, query.execute(&self.pool)).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -200,7 +199,7 @@ impl Store {
             Attempted::Again(at_ms) => (NotificationState::Waiting, *at_ms),
             Attempted::GivenUp => (NotificationState::GivenUp, 0),
         };
-        let done = sqlx::query(
+        let query = sqlx::query(
             "UPDATE payout_notifications SET state = ?, due_at_ms = ?, last_answer = ?, updated_at = ? \
              WHERE notification_id = ? AND state = 'WAITING' AND attempts = ?",
         )
@@ -209,9 +208,8 @@ impl Store {
         .bind(answer.chars().take(100).collect::<String>())
         .bind(self.now())
         .bind(due.id)
-        .bind(due.attempts + 1)
-        .execute(&self.pool)
-        .await?;
+        .bind(due.attempts + 1);
+        let done = within(FEW_ROWS, query.execute(&self.pool)).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -221,14 +219,13 @@ impl Store {
     /// [`StoreError`].
     pub async fn skip_notifications(&self, wanted: &[Event]) -> Result<u64, StoreError> {
         let wanted: Vec<&str> = wanted.iter().map(|event| event.code()).collect();
-        let done = sqlx::query(
+        let query = sqlx::query(
             "UPDATE payout_notifications SET state = 'SKIPPED', updated_at = ? \
              WHERE state = 'WAITING' AND NOT FIND_IN_SET(event, ?)",
         )
         .bind(self.now())
-        .bind(wanted.join(","))
-        .execute(&self.pool)
-        .await?;
+        .bind(wanted.join(","));
+        let done = within(FEW_ROWS, query.execute(&self.pool)).await?;
         Ok(done.rows_affected())
     }
 
@@ -237,11 +234,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn notification_backlog(&self) -> Result<NotificationBacklog, StoreError> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT state, COUNT(*) FROM payout_notifications WHERE state IN ('WAITING', 'GIVEN_UP') GROUP BY state",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        );
+        let rows = within(FEW_ROWS, query.fetch_all(&self.pool)).await?;
         let mut backlog = NotificationBacklog::default();
         for row in &rows {
             let count = row.try_get::<i64, _>(1)?.unsigned_abs();

@@ -1,11 +1,13 @@
 //! What MySQL proves: how every target stands. Completion, rebuilding and auditing rest on it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
 use sqlx::{Executor, MySqlConnection, Row};
 
+use super::error::{FEW_ROWS, within};
 use super::notifications::close_period;
 use super::promotions::{move_status, status_of};
 use super::sql::{TypeSql, text};
@@ -30,7 +32,9 @@ pub struct StatusCount {
     pub amount: Amount,
     /// How many of them wait for a person.
     pub waiting: u64,
-    /// PENDING: when the one that has waited longest was last touched.
+    /// PENDING: how many of them may have been executed without our knowing. The others are being paid.
+    pub unknown: u64,
+    /// When the key of the oldest of those was first sent.
     pub oldest: Option<NaiveDateTime>,
 }
 
@@ -48,6 +52,8 @@ pub struct PartitionProof {
     pub counts: Counts,
     /// Published and not final, ascending.
     pub unfinished: Vec<TargetId>,
+    /// There are more than were asked for: counts and targets are those up to this one, the last that is named.
+    pub cut: Option<TargetId>,
 }
 
 /// A COMPLETED promotion that cannot be reopened while this lives.
@@ -62,9 +68,6 @@ impl HeldCompleted {
         Ok(self.0.rollback().await?)
     }
 }
-
-/// More entries than a window and a slice of a requeue ever leave unfinished in one partition.
-const MAX_REBUILT: usize = 200_000;
 
 impl Proof {
     /// Targets in all.
@@ -93,6 +96,16 @@ impl Proof {
         self.groups.iter().map(|group| group.waiting).sum()
     }
 
+    /// Targets whose outcome is unknown.
+    pub fn unknown(&self) -> u64 {
+        self.groups.iter().map(|group| group.unknown).sum()
+    }
+
+    /// When the first of these was sent.
+    pub fn oldest_unknown(&self) -> Option<NaiveDateTime> {
+        self.groups.iter().filter_map(|group| group.oldest).min()
+    }
+
     /// Targets that are not marked as published.
     pub fn unmarked(&self) -> u64 {
         self.groups.iter().filter(|group| group.unmarked).map(|group| group.targets).sum()
@@ -118,7 +131,7 @@ impl Store {
     pub async fn prove(&self, promotion: &Promotion) -> Result<Proof, StoreError> {
         let Some(bounds) = self.bounds(promotion).await? else { return Ok(Proof::default()) };
         let sql = self.sql_of(&promotion.kind)?;
-        prove(&mut *self.pool.acquire().await?, &sql, promotion, bounds).await
+        prove(&mut *self.pool.acquire().await?, &sql, promotion, bounds, self.slowest).await
     }
 
     /// IN_PROGRESS → COMPLETED, if MySQL proves that every target is final: one transaction that holds the
@@ -142,7 +155,7 @@ impl Store {
             return Ok(None);
         }
         let proof = match bounds {
-            Some(bounds) => prove(&mut transaction, &sql, promotion, bounds).await?,
+            Some(bounds) => prove(&mut transaction, &sql, promotion, bounds, self.slowest).await?,
             None => Proof::default(),
         };
         if status == Some(PromotionStatus::Completed) {
@@ -204,10 +217,28 @@ impl Store {
     pub async fn partition_counts(&self, promotion: &Promotion) -> Result<HashMap<u32, Counts>, StoreError> {
         let Some(bounds) = self.bounds(promotion).await? else { return Ok(HashMap::new()) };
         let sql = self.sql_of(&promotion.kind)?;
-        partition_counts(&mut *self.pool.acquire().await?, &sql, promotion.id, bounds, None).await
+        self.counted(&mut *self.pool.acquire().await?, &sql, promotion.id, bounds, None).await
     }
 
-    /// How a partition stands up to `last`, from one snapshot, so that counts and unfinished targets agree.
+    /// Published and settled counts of a partition, up to `last`. What is published and not settled is unfinished.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_partition(
+        &self,
+        promotion: &Promotion,
+        partition: Partition,
+        last: TargetId,
+    ) -> Result<Counts, StoreError> {
+        let Some(bounds) = self.bounds_to(promotion, last).await? else { return Ok(Counts::default()) };
+        let sql = self.sql_of(&promotion.kind)?;
+        let mut connection = self.pool.acquire().await?;
+        let mut counts = self.counted(&mut connection, &sql, promotion.id, bounds, Some(partition.number)).await?;
+        Ok(counts.remove(&partition.number).unwrap_or_default())
+    }
+
+    /// How a partition stands up to `last`, from one snapshot, so that counts and unfinished targets agree; of these the
+    /// first `most`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -216,24 +247,81 @@ impl Store {
         promotion: &Promotion,
         partition: Partition,
         last: TargetId,
+        most: usize,
     ) -> Result<PartitionProof, StoreError> {
-        let nothing = PartitionProof { counts: Counts::default(), unfinished: Vec::new() };
-        let Some(bounds) = self.bounds(promotion).await? else { return Ok(nothing) };
-        let last = last.min(bounds.last);
-        if last < bounds.first {
-            return Ok(nothing);
-        }
+        let nothing = PartitionProof { counts: Counts::default(), unfinished: Vec::new(), cut: None };
+        let Some(bounds) = self.bounds_to(promotion, last).await? else { return Ok(nothing) };
         let sql = self.sql_of(&promotion.kind)?;
         let mut connection = self.pool.acquire().await?;
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
-        connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
-        let proof = prove_partition(&mut connection, &sql, partition, Bounds { last, ..bounds }).await;
+        within(FEW_ROWS, connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")).await?;
+        within(FEW_ROWS, connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")).await?;
+        let proof = self.snapshot(&mut connection, &sql, partition, bounds, most).await;
         // Whatever happened, this connection's transaction ends here; after an error it is not used again.
-        match connection.execute("ROLLBACK").await {
-            Ok(_) => {}
-            Err(_) => drop(connection.detach()),
+        if proof.is_err() || within(FEW_ROWS, connection.execute("ROLLBACK")).await.is_err() {
+            drop(connection.detach());
         }
         proof
+    }
+
+    /// The promotion's bounds, but no further than `last`; nothing where it has no target up to there.
+    async fn bounds_to(&self, promotion: &Promotion, last: TargetId) -> Result<Option<Bounds>, StoreError> {
+        let bounds = self.bounds(promotion).await?.map(|bounds| Bounds { last: last.min(bounds.last), ..bounds });
+        Ok(bounds.filter(|bounds| bounds.first <= bounds.last))
+    }
+
+    async fn snapshot(
+        &self,
+        connection: &mut MySqlConnection,
+        sql: &TypeSql,
+        partition: Partition,
+        mut bounds: Bounds,
+        most: usize,
+    ) -> Result<PartitionProof, StoreError> {
+        let query = sqlx::query_scalar(&sql.unfinished)
+            .bind(partition.promotion.0)
+            .bind(bounds.first.0)
+            .bind(bounds.last.0)
+            .bind(i64::from(partition.number))
+            .bind(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1));
+        let mut unfinished: Vec<i64> = within(self.slowest, query.fetch_all(&mut *connection)).await?;
+        let mut cut = None;
+        if unfinished.len() > most {
+            unfinished.truncate(most);
+            cut = unfinished.last().copied().map(TargetId);
+            bounds.last = cut.unwrap_or(bounds.last);
+        }
+        let mut counts = self.counted(connection, sql, partition.promotion, bounds, Some(partition.number)).await?;
+        let counts = counts.remove(&partition.number).unwrap_or_default();
+        Ok(PartitionProof { counts, unfinished: unfinished.into_iter().map(TargetId).collect(), cut })
+    }
+
+    async fn counted(
+        &self,
+        connection: &mut MySqlConnection,
+        sql: &TypeSql,
+        promotion: PromotionId,
+        bounds: Bounds,
+        only: Option<u32>,
+    ) -> Result<HashMap<u32, Counts>, StoreError> {
+        let only = only.map(i64::from);
+        let query = sqlx::query(&sql.partition_proof)
+            .bind(promotion.0)
+            .bind(bounds.first.0)
+            .bind(bounds.last.0)
+            .bind(only)
+            .bind(only);
+        let rows = within(self.slowest, query.fetch_all(connection)).await?;
+        let mut by_partition: HashMap<u32, Counts> = HashMap::new();
+        for row in &rows {
+            let number = u32::try_from(row.try_get::<i32, _>(0)?).unwrap_or(u32::MAX);
+            let targets = row.try_get::<i64, _>(3)?.unsigned_abs();
+            let counts = by_partition.entry(number).or_default();
+            counts.published += targets;
+            if let Some(counter) = counter(status(text(row, 1)?)?, row.try_get::<i64, _>(2)? != 0) {
+                counts.add(counter, targets);
+            }
+        }
+        Ok(by_partition)
     }
 }
 
@@ -242,14 +330,14 @@ async fn prove(
     sql: &TypeSql,
     promotion: &Promotion,
     bounds: Bounds,
+    bound: Duration,
 ) -> Result<Proof, StoreError> {
-    let rows = sqlx::query(&sql.proof)
+    let query = sqlx::query(&sql.proof)
         .bind(promotion.defaults.amount.map(Amount::decimal))
         .bind(promotion.id.0)
         .bind(bounds.first.0)
-        .bind(bounds.last.0)
-        .fetch_all(connection)
-        .await?;
+        .bind(bounds.last.0);
+    let rows = within(bound, query.fetch_all(connection)).await?;
     let groups = rows.iter().map(|row| {
         Ok(StatusCount {
             status: status(text(row, 0)?)?,
@@ -258,63 +346,11 @@ async fn prove(
             targets: row.try_get::<i64, _>(3)?.unsigned_abs(),
             amount: Amount::from_row(row.try_get(4)?),
             waiting: u64::try_from(row.try_get::<Decimal, _>(5)?).unwrap_or(u64::MAX),
-            oldest: row.try_get(6)?,
+            unknown: u64::try_from(row.try_get::<Decimal, _>(6)?).unwrap_or(u64::MAX),
+            oldest: row.try_get(7)?,
         })
     });
     Ok(Proof { groups: groups.collect::<Result<_, StoreError>>()? })
-}
-
-async fn prove_partition(
-    connection: &mut MySqlConnection,
-    sql: &TypeSql,
-    partition: Partition,
-    bounds: Bounds,
-) -> Result<PartitionProof, StoreError> {
-    let mut counts = partition_counts(connection, sql, partition.promotion, bounds, Some(partition.number)).await?;
-    let counts = counts.remove(&partition.number).unwrap_or_default();
-    let unfinished: Vec<i64> = sqlx::query_scalar(&sql.unfinished)
-        .bind(partition.promotion.0)
-        .bind(bounds.first.0)
-        .bind(bounds.last.0)
-        .bind(i64::from(partition.number))
-        .bind(MAX_REBUILT as u64 + 1)
-        .fetch_all(connection)
-        .await?;
-    if unfinished.len() > MAX_REBUILT {
-        return Err(StoreError::Data(format!(
-            "partition {partition} has more than {MAX_REBUILT} unfinished targets on its stream; requeue in smaller slices"
-        )));
-    }
-    Ok(PartitionProof { counts, unfinished: unfinished.into_iter().map(TargetId).collect() })
-}
-
-async fn partition_counts(
-    connection: &mut MySqlConnection,
-    sql: &TypeSql,
-    promotion: PromotionId,
-    bounds: Bounds,
-    only: Option<u32>,
-) -> Result<HashMap<u32, Counts>, StoreError> {
-    let only = only.map(i64::from);
-    let rows = sqlx::query(&sql.partition_proof)
-        .bind(promotion.0)
-        .bind(bounds.first.0)
-        .bind(bounds.last.0)
-        .bind(only)
-        .bind(only)
-        .fetch_all(connection)
-        .await?;
-    let mut by_partition: HashMap<u32, Counts> = HashMap::new();
-    for row in &rows {
-        let number = u32::try_from(row.try_get::<i32, _>(0)?).unwrap_or(u32::MAX);
-        let targets = row.try_get::<i64, _>(3)?.unsigned_abs();
-        let counts = by_partition.entry(number).or_default();
-        counts.published += targets;
-        if let Some(counter) = counter(status(text(row, 1)?)?, row.try_get::<i64, _>(2)? != 0) {
-            counts.add(counter, targets);
-        }
-    }
-    Ok(by_partition)
 }
 
 fn status(code: &str) -> Result<Option<ProcessStatus>, StoreError> {

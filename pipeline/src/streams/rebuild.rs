@@ -33,6 +33,9 @@ impl Streams {
     /// undelivered. Their ids continue the last one under the same first part, so that the dispatcher goes on where it
     /// was, and no id is used twice. Whoever holds an old entry settles nothing any more.
     ///
+    /// With `cut` the stream goes back to that target: ids continue under it, and the dispatcher publishes what is behind
+    /// it once more, as it does when all of a stream is lost. What is final there is settled without a call.
+    ///
     /// What was parked or held is not remembered: the new entries are delivered to payers, who find rows that are not
     /// new and park them again with their row's retry count. Without `completed_at` the partition's stays.
     ///
@@ -42,14 +45,19 @@ impl Streams {
         &self,
         partition: Partition,
         expected_last: EntryId,
+        cut: Option<TargetId>,
         counts: &Counts,
         completed_at: Option<&str>,
         records: &[Vec<u8>],
     ) -> Result<Rebuilt, StreamsError> {
         let size = records.iter().map(|record| record.len()).sum();
         let keys = [keys::targets(partition), keys::counts(partition)];
-        let mut call = script::REBUILD.on(&keys, records.len() + 7, size).arg(keys::GROUP);
+        let mut call = script::REBUILD.on(&keys, records.len() + 8, size).arg(keys::GROUP);
         call.push_id(expected_last);
+        match cut {
+            Some(target) => call.push(target.0),
+            None => call.push(""),
+        }
         call.push(completed_at.unwrap_or_default());
         push_counts(&mut call, counts);
         for record in records {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // tests, and their own helpers
 
+mod figures;
 mod outcomes;
 mod payments;
 mod support;

@@ -28,7 +28,7 @@ async fn what_adds_entries_is_refused_before_its_first_write() {
     let result = space.streams.publish(&[batch(P, 20, 21..=22), batch(partition(1), 0, [])]).await.unwrap();
     assert!(result.into_iter().all(is_oom));
     let last = EntryId { first: 20, second: 0 };
-    assert!(is_oom(space.streams.rebuild(P, last, &Counts::default(), None, &[record(1)]).await));
+    assert!(is_oom(space.streams.rebuild(P, last, None, &Counts::default(), None, &[record(1)]).await));
     assert!(is_oom(space.streams.requeue(P, last, &[record(1)]).await));
     assert!(is_oom(space.streams.seed(partition(2), TargetId(5), &Counts::default()).await));
     assert!(is_oom(space.streams.write_summary(SummaryId(1), 1, Counts::default(), None, None).await));

@@ -50,7 +50,10 @@ async fn a_late_park_after_a_rebuild_does_nothing() {
     let mut space = Space::fresh().await;
     space.publish([1]).await;
     let read = space.read("a", 1).await;
-    assert_eq!(space.streams.rebuild(P, read[0], &Counts::default(), None, &[record(1)]).await, Ok(Rebuilt::Done));
+    assert_eq!(
+        space.streams.rebuild(P, read[0], None, &Counts::default(), None, &[record(1)]).await,
+        Ok(Rebuilt::Done)
+    );
     assert_eq!(space.streams.park(park(Parking::Held, &[(read[0], 1, 0)]), "a").await, Ok(0));
     assert_eq!(space.read("b", 1).await.len(), 1);
 }

@@ -53,7 +53,7 @@ async fn publishing_goes_on_behind_a_rebuilt_partition() {
     let mut space = Space::fresh().await;
     space.publish(1..=3).await;
     let rebuilt =
-        space.streams.rebuild(P, EntryId { first: 3, second: 0 }, &Counts::default(), None, &[record(2)]).await;
+        space.streams.rebuild(P, EntryId { first: 3, second: 0 }, None, &Counts::default(), None, &[record(2)]).await;
     assert_eq!(rebuilt, Ok(Rebuilt::Done));
     assert_eq!(published(&space.streams, batch(P, 3, [4, 5])).await, Published::Done);
     let read = space.read("a", 10).await;
@@ -176,7 +176,7 @@ async fn a_seeded_partition_goes_on_behind_its_highest_target() {
     assert_eq!(state.counts, counts);
     let expected = EntryId { first: 40, second: 0 };
     assert_eq!(state.position, Some(Position { last: expected, len: 0, group: true }));
-    assert_eq!(space.streams.rebuild(P, expected, &counts, None, &[record(3)]).await, Ok(Rebuilt::Done));
+    assert_eq!(space.streams.rebuild(P, expected, None, &counts, None, &[record(3)]).await, Ok(Rebuilt::Done));
     assert_eq!(space.read("a", 10).await.len(), 1);
     assert_eq!(published(&space.streams, batch(P, 40, [41])).await, Published::Done);
 }

@@ -62,7 +62,7 @@ async fn a_blocked_reader_does_not_notice_a_rebuild() {
         let mut reader = space.streams.reader();
         let read = tokio::spawn(async move { reader.read("b", &[P], 10, LONG).await });
         space.until_blocked().await;
-        assert_eq!(space.streams.rebuild(P, old[0], &Counts::default(), None, &records).await, Ok(Rebuilt::Done));
+        assert_eq!(space.streams.rebuild(P, old[0], None, &Counts::default(), None, &records).await, Ok(Rebuilt::Done));
         if records.is_empty() {
             space.publish([2]).await;
         }

@@ -13,7 +13,10 @@ async fn a_rebuild_replaces_counts_and_entries_and_forgets_who_held_what() {
     let read = space.read("a", 5).await;
     space.settle(&read[..2]).await;
     let last = EntryId { first: 9, second: 0 };
-    assert_eq!(space.streams.rebuild(P, last, &COUNTS, Some(AT), &[record(3), record(8)]).await, Ok(Rebuilt::Done));
+    assert_eq!(
+        space.streams.rebuild(P, last, None, &COUNTS, Some(AT), &[record(3), record(8)]).await,
+        Ok(Rebuilt::Done)
+    );
     let state = space.streams.partition_states(&[P]).await.unwrap().remove(0);
     assert_eq!((state.counts, state.last_completed_at.as_deref()), (COUNTS, Some(AT)));
     assert_eq!((state.len(), state.pending, state.undelivered), (2, 0, 2));
@@ -32,7 +35,7 @@ async fn no_id_is_used_twice_by_any_number_of_rebuilds() {
     for round in 0..50_usize {
         // Many at once outrun the clock; none must leave the last id where it is.
         let records: Vec<_> = (0..[700, 0, 1][round % 3]).map(record).collect();
-        assert_eq!(space.streams.rebuild(P, last, &COUNTS, None, &records).await, Ok(Rebuilt::Done));
+        assert_eq!(space.streams.rebuild(P, last, None, &COUNTS, None, &records).await, Ok(Rebuilt::Done));
         let position = space.streams.positions(&[P]).await.unwrap()[0].unwrap();
         assert!(position.last > last);
         assert!(position.group);
@@ -51,7 +54,7 @@ async fn ids_go_on_ascending_when_the_clock_went_back() {
     space.publish([1]).await;
     let future = EntryId { first: 1, second: 5_000_000_000_000_000 };
     space.say(&format!("XSETID {} {future}", keys::targets(P))).await;
-    assert_eq!(space.streams.rebuild(P, future, &COUNTS, None, &[record(1), record(2)]).await, Ok(Rebuilt::Done));
+    assert_eq!(space.streams.rebuild(P, future, None, &COUNTS, None, &[record(1), record(2)]).await, Ok(Rebuilt::Done));
     let ids = space.read("a", 10).await;
     assert_eq!(ids.iter().map(|id| id.second - future.second).collect::<Vec<_>>(), [1, 2]);
 }
@@ -60,15 +63,15 @@ async fn ids_go_on_ascending_when_the_clock_went_back() {
 async fn a_rebuild_of_a_stream_that_moved_or_is_missing_writes_nothing() {
     let mut space = Space::fresh().await;
     let seen = EntryId { first: 2, second: 0 };
-    assert_eq!(space.streams.rebuild(P, seen, &COUNTS, None, &[record(1)]).await, Ok(Rebuilt::Missing));
+    assert_eq!(space.streams.rebuild(P, seen, None, &COUNTS, None, &[record(1)]).await, Ok(Rebuilt::Missing));
     assert_eq!(space.streams.existing(&[P]).await, Ok(vec![false]));
     space.publish(1..=3).await;
     let last = EntryId { first: 3, second: 0 };
-    assert_eq!(space.streams.rebuild(P, seen, &COUNTS, None, &[record(1)]).await, Ok(Rebuilt::Moved(last)));
+    assert_eq!(space.streams.rebuild(P, seen, None, &COUNTS, None, &[record(1)]).await, Ok(Rebuilt::Moved(last)));
     let state = space.streams.partition_states(&[P]).await.unwrap().remove(0);
     assert_eq!((state.counts, state.len()), (Counts { published: 3, ..Counts::default() }, 3));
-    assert_eq!(space.streams.rebuild(P, last, &COUNTS, None, &[record(1)]).await, Ok(Rebuilt::Done));
-    let again = space.streams.rebuild(P, last, &COUNTS, None, &[record(1)]).await.unwrap();
+    assert_eq!(space.streams.rebuild(P, last, None, &COUNTS, None, &[record(1)]).await, Ok(Rebuilt::Done));
+    let again = space.streams.rebuild(P, last, None, &COUNTS, None, &[record(1)]).await.unwrap();
     assert!(matches!(again, Rebuilt::Moved(now) if now > last), "repeated: {again:?}");
 }
 
@@ -77,9 +80,9 @@ async fn a_rebuild_without_entries_moves_the_last_id_as_well() {
     let mut space = Space::fresh().await;
     space.publish(1..=3).await;
     let last = EntryId { first: 3, second: 0 };
-    assert_eq!(space.streams.rebuild(P, last, &COUNTS, None, &[]).await, Ok(Rebuilt::Done));
+    assert_eq!(space.streams.rebuild(P, last, None, &COUNTS, None, &[]).await, Ok(Rebuilt::Done));
     // Somebody read an older snapshot before, and comes later: it must not pass for the newer one.
-    let late = space.streams.rebuild(P, last, &Counts::default(), None, &[record(1)]).await.unwrap();
+    let late = space.streams.rebuild(P, last, None, &Counts::default(), None, &[record(1)]).await.unwrap();
     assert!(matches!(late, Rebuilt::Moved(now) if now > last && now.first == 3), "{late:?}");
     assert_eq!(space.streams.partition_states(&[P]).await.unwrap()[0].counts, COUNTS);
 }
@@ -89,7 +92,7 @@ async fn ids_above_2_to_the_53_are_kept() {
     let mut space = Space::fresh().await;
     space.publish([i64::MAX]).await;
     let last = EntryId { first: i64::MAX.unsigned_abs(), second: 0 };
-    assert_eq!(space.streams.rebuild(P, last, &COUNTS, None, &[record(1)]).await, Ok(Rebuilt::Done));
+    assert_eq!(space.streams.rebuild(P, last, None, &COUNTS, None, &[record(1)]).await, Ok(Rebuilt::Done));
     assert_eq!(space.read("a", 1).await[0].first, last.first);
 }
 
@@ -100,10 +103,10 @@ async fn a_rebuild_heals_counters_and_refuses_other_types() {
     let last = EntryId { first: 1, second: 0 };
     space.say(&format!("HSET {} fail_count many", keys::counts(P))).await;
     assert!(matches!(space.streams.partition_states(&[P]).await, Err(StreamsError::Refused(_))));
-    assert_eq!(space.streams.rebuild(P, last, &COUNTS, None, &[]).await, Ok(Rebuilt::Done));
+    assert_eq!(space.streams.rebuild(P, last, None, &COUNTS, None, &[]).await, Ok(Rebuilt::Done));
     assert_eq!(space.streams.partition_states(&[P]).await.unwrap()[0].counts, COUNTS);
     space.say(&format!("SET {} text", keys::counts(P))).await;
-    let refused = space.streams.rebuild(P, last, &COUNTS, None, &[record(1)]).await;
+    let refused = space.streams.rebuild(P, last, None, &COUNTS, None, &[record(1)]).await;
     assert!(matches!(&refused, Err(StreamsError::Refused(why)) if why.contains("WRONGTYPE")), "{refused:?}");
     assert_eq!(space.streams.positions(&[P]).await.err().map(|_| ()), Some(()));
 }

@@ -74,7 +74,10 @@ async fn a_late_settle_after_a_rebuild_counts_nothing() {
     space.publish(1..=2).await;
     let read = space.read("a", 2).await;
     let counts = Counts { published: 2, ..Counts::default() };
-    assert_eq!(space.streams.rebuild(P, read[1], &counts, None, &[record(1), record(2)]).await, Ok(Rebuilt::Done));
+    assert_eq!(
+        space.streams.rebuild(P, read[1], None, &counts, None, &[record(1), record(2)]).await,
+        Ok(Rebuilt::Done)
+    );
     assert_eq!(space.settle(&read).await, 0);
     let again = space.read("b", 10).await;
     assert_eq!(again.len(), 2);

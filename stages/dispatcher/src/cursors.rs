@@ -44,7 +44,12 @@ impl Cursors {
 
     /// Whether everything is published, as far as we know.
     pub fn is_done(&self) -> bool {
-        self.partitions.iter().all(|cursor| cursor.position >= self.bounds.last.0)
+        (0..self.partitions.len()).all(|number| self.is_at_end(number))
+    }
+
+    /// Whether everything of one partition is.
+    pub fn is_at_end(&self, number: usize) -> bool {
+        self.partitions[number].position >= self.bounds.last.0
     }
 
     /// Up to here every target of every partition is published.

@@ -11,7 +11,7 @@ use pipeline::crash;
 use pipeline::domain::{Counts, EntryId, Partition, Promotion, PromotionId, TargetId};
 use pipeline::metrics::{self, RebuildReason};
 use pipeline::mutant::{self, Mutant};
-use pipeline::rebuild::{RebuildOutcome, rebuild};
+use pipeline::rebuild::{MAX_ENTRIES, RebuildOutcome, rebuild};
 use pipeline::store::PollScope;
 use pipeline::streams::PartitionState;
 use tokio::time::Instant;
@@ -106,11 +106,11 @@ async fn sweep(tools: &Tools, seen: &mut Seen, promotion: &Promotion, partition:
     if let Some(reason) = difference(tools, promotion, partition, &state, counted).await? {
         tracing::warn!(%partition, reason = reason.label(), "a partition differs from the database; rebuilding it");
         crash::point("summarizer.differs");
-        match rebuild(&tools.store, &tools.streams, promotion, partition).await? {
-            RebuildOutcome::Done { entries, .. } => {
+        match rebuild(&tools.store, &tools.streams, promotion, partition, MAX_ENTRIES).await? {
+            RebuildOutcome::Done { entries, cut, .. } => {
                 crash::point("summarizer.rebuilt");
                 metrics::stream_rebuilt(reason);
-                tracing::info!(%partition, entries, "partition rebuilt");
+                tracing::info!(%partition, entries, cut, "partition rebuilt");
             }
             RebuildOutcome::Missing | RebuildOutcome::Moving => {}
         }
@@ -129,17 +129,17 @@ async fn difference(
 ) -> anyhow::Result<Option<RebuildReason>> {
     let Some(position) = state.position else { return Ok(None) };
     let last = TargetId(i64::try_from(position.last.first).unwrap_or(i64::MAX));
-    let proof = tools.store.prove_partition(promotion, partition, last).await?;
+    let proved = tools.store.count_partition(promotion, partition, last).await?;
     let (again, _) = tools.streams.surveyed(partition).await?;
     if again.position != state.position || again.counts != state.counts {
         return Ok(None);
     }
-    let unfinished = proof.unfinished.len() as u64;
+    let unfinished = proved.published.saturating_sub(proved.settled());
     Ok(if position.len != unfinished {
         Some(RebuildReason::Backlog)
     } else if !position.group || counted && position.len != state.pending + state.undelivered {
         Some(RebuildReason::Pending)
-    } else if position.len == 0 && state.counts != proof.counts {
+    } else if position.len == 0 && state.counts != proved {
         Some(RebuildReason::Counts)
     } else {
         None
