@@ -28,6 +28,7 @@ pub use limiter::limiter_heard;
 pub use promotions::{MAX_PROMOTIONS, PromotionFigures, promotions};
 
 use crate::config::Needs;
+use crate::domain::PromotionStatus;
 use crate::domain::decide::Request;
 use crate::domain::outcome::Verdict;
 
@@ -207,6 +208,17 @@ pub fn redis_memory(used: u64, limit: u64) {
     stage(|_| {
         gauge!(catalog::REDIS_MEMORY_USED).set(used as f64);
         gauge!(catalog::REDIS_MEMORY_LIMIT).set(limit as f64);
+    });
+}
+
+/// How many promotions are in each status, and since when one has been due, in milliseconds since the Unix epoch. Rare, so
+/// their series are looked up: they are there only where somebody counts.
+pub fn census(counts: &[(PromotionStatus, u64)], due_since_ms: Option<i64>) {
+    stage(|_| {
+        for (status, promotions) in counts {
+            gauge!(catalog::PROMOTIONS, "status" => status.code()).set(*promotions as f64);
+        }
+        gauge!(catalog::OLDEST_DUE).set(due_since_ms.map_or(0.0, |ms| ms as f64 / 1000.0));
     });
 }
 

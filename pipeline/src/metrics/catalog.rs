@@ -79,6 +79,8 @@ catalog! {
     WEBHOOK_DURATION = "payout_webhook_attempt_duration_seconds", Histogram(CALL), "From sending a message to its answer or deadline.";
     WEBHOOK_GIVEN_UP = "payout_webhook_given_up_items", Gauge, "Messages that were given up and that nobody had sent again.";
     WEBHOOK_WAITING = "payout_webhook_waiting_items", Gauge, "Messages that are to be sent.";
+    PROMOTIONS = "payout_promotions", Gauge, "Promotions, by status; those that are COMPLETED are not counted.";
+    OLDEST_DUE = "payout_oldest_due_timestamp_seconds", Gauge, "Since when the READY promotion that has waited longest has been due; 0 when none is.";
     PROMOTION_ITEMS = "payout_promotion_items", Gauge, "Targets of a running promotion, by state.";
     PROMOTION_AMOUNT = "payout_promotion_amount", Gauge, "Money of a running promotion, by state, as MySQL last said.";
     PROMOTION_PLANNED = "payout_promotion_planned_amount", Gauge, "Money of a running promotion in all, as it was sealed.";
@@ -87,7 +89,8 @@ catalog! {
     PROMOTION_OLDEST_PENDING = "payout_promotion_oldest_pending_timestamp_seconds", Gauge, "When the oldest entry that somebody holds was published; absent without one.";
     PROMOTION_PARKED = "payout_promotion_parked_items", Gauge, "Entries that wait for a retry.";
     PROMOTION_HELD = "payout_promotion_held_items", Gauge, "Entries that wait for a person.";
-    PROMOTION_OLDEST_UNKNOWN = "payout_promotion_oldest_unknown_timestamp_seconds", Gauge, "When the payout whose outcome has been unknown for longest was last touched; absent without one.";
+    PROMOTION_UNKNOWN = "payout_promotion_unknown_items", Gauge, "Payouts of which nobody knows whether they were made, as MySQL last said.";
+    PROMOTION_OLDEST_UNKNOWN = "payout_promotion_oldest_unknown_timestamp_seconds", Gauge, "When the first payout whose outcome is unknown was first sent; absent without one.";
     PROMOTION_RATE = "payout_promotion_rate_items_per_second", Gauge, "Payouts settled a second, lately.";
     PROMOTION_ESTIMATED_END = "payout_promotion_estimated_end_timestamp_seconds", Gauge, "When the promotion ends at the present rate; absent without a rate.";
     PROMOTION_DRIFT = "payout_promotion_drift_items", Gauge, "By how many entries published less settled differs from what is on the streams.";

@@ -30,7 +30,9 @@ pub struct PromotionFigures {
     pub oldest_undelivered_ms: Option<i64>,
     /// The same of the oldest entry that somebody holds.
     pub oldest_pending_ms: Option<i64>,
-    /// When the payout whose outcome has been unknown for longest was last touched.
+    /// Payouts whose outcome is unknown, as MySQL last said; nothing before it was asked.
+    pub unknown: Option<u64>,
+    /// When the first of them was sent, in milliseconds since the Unix epoch.
     pub oldest_unknown_ms: Option<i64>,
     /// Entries that wait for a retry.
     pub parked: u64,
@@ -72,6 +74,11 @@ fn render_figures(text: &mut String, figures: &[PromotionFigures]) {
     });
     time(text, catalog::PROMOTION_OLDEST_UNDELIVERED, figures, |f| f.oldest_undelivered_ms);
     time(text, catalog::PROMOTION_OLDEST_PENDING, figures, |f| f.oldest_pending_ms);
+    family(text, catalog::PROMOTION_UNKNOWN, figures, |f, line| {
+        if let Some(unknown) = &f.unknown {
+            line(None, unknown);
+        }
+    });
     time(text, catalog::PROMOTION_OLDEST_UNKNOWN, figures, |f| f.oldest_unknown_ms);
     family(text, catalog::PROMOTION_PARKED, figures, |f, line| line(None, &f.parked));
     family(text, catalog::PROMOTION_HELD, figures, |f, line| line(None, &f.held));
@@ -123,6 +130,7 @@ mod tests {
             backlog: vec![(0, 7), (1, 0)],
             oldest_undelivered_ms: Some(1_700_000_000_005),
             oldest_pending_ms: None,
+            unknown: Some(3),
             oldest_unknown_ms: None,
             parked: 1,
             held: 0,
@@ -143,6 +151,7 @@ mod tests {
             "payout_promotion_planned_amount{promotion=\"3\"} 99.50\n",
             "payout_promotion_backlog_items{promotion=\"4\",partition=\"0\"} 7\n",
             "payout_promotion_oldest_undelivered_timestamp_seconds{promotion=\"3\"} 1700000000.005\n",
+            "payout_promotion_unknown_items{promotion=\"4\"} 3\n",
             "payout_promotion_rate_items_per_second{promotion=\"3\"} 12.5\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");

@@ -264,7 +264,12 @@ impl<'a> Publisher<'a> {
             batches.push(Publish { partition, expected, window: self.window, entries });
             covers.push((number, last, end, rows.len()));
         }
+        let began = std::time::Instant::now();
         let answers = self.streams.publish(&batches).await?;
+        // Once for a page; where every window was full, nothing was let go.
+        if answers.iter().any(|answer| matches!(answer, Ok(Published::Done))) {
+            metrics::batch_took(began.elapsed());
+        }
         for ((number, last, end, rows), answer) in covers.into_iter().zip(answers) {
             let answer = answer.with_context(|| format!("publish to partition {}", self.partitions[number]))?;
             if answer == Published::Done {

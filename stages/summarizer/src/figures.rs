@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use chrono::NaiveDateTime;
 use pipeline::domain::{Amount, Counts, Partition, ProcessStatus, Promotion};
 use pipeline::metrics::{self, ItemState, PromotionFigures};
-use pipeline::store::Proof;
+use pipeline::store::{Census, Proof};
 use pipeline::streams::PartitionState;
 use tokio::time::Instant;
 
@@ -44,7 +45,8 @@ pub async fn update(
         backlog,
         oldest_undelivered_ms,
         oldest_pending_ms,
-        oldest_unknown_ms: proof.and_then(|proof| oldest_unknown(tools, proof)),
+        unknown: proof.map(Proof::unknown),
+        oldest_unknown_ms: proof.and_then(Proof::oldest_unknown).and_then(|at| since_1970(tools, at)),
         parked,
         held,
         rate,
@@ -59,6 +61,14 @@ pub async fn memory(tools: &Tools) {
     match tools.streams.server_facts().await {
         Ok(facts) => metrics::redis_memory(facts.used_memory, facts.maxmemory),
         Err(error) => tracing::debug!(%error, "cannot read how full Redis is"),
+    }
+}
+
+/// Promotions that do not run, too. What cannot be read stays as it was.
+pub async fn census(tools: &Tools) {
+    match tools.store.census().await {
+        Ok(Census { counts, due_since }) => metrics::census(&counts, due_since.and_then(|at| since_1970(tools, at))),
+        Err(error) => tracing::debug!(%error, "cannot count the promotions"),
     }
 }
 
@@ -125,15 +135,9 @@ async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion, cou
     }
 }
 
-fn oldest_unknown(tools: &Tools, proof: &Proof) -> Option<i64> {
-    let oldest = proof
-        .groups
-        .iter()
-        .filter(|group| group.status == Some(ProcessStatus::Pending))
-        .filter_map(|group| group.oldest)
-        .min()?;
-    let zone = tools.context.config.time_zone;
-    oldest.and_local_timezone(zone).earliest().map(|at| at.timestamp_millis())
+/// A time as MySQL has it, in milliseconds since the Unix epoch.
+fn since_1970(tools: &Tools, at: NaiveDateTime) -> Option<i64> {
+    at.and_local_timezone(tools.context.config.time_zone).earliest().map(|at| at.timestamp_millis())
 }
 
 /// When the oldest undelivered and the oldest pending entry were published.

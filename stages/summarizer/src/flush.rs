@@ -81,11 +81,10 @@ async fn write(
     counts: Counts,
     last_completed_at: Option<&str>,
 ) -> anyhow::Result<()> {
+    let began = Instant::now();
+    metrics::received(1);
     match tools.streams.write_summary(promotion.summary, promotion.total_count, counts, last_completed_at, None).await {
-        Ok(()) => {
-            crash::point("summarizer.hash_written");
-            metrics::completed(Completed::Flushed, 1);
-        }
+        Ok(()) => crash::point("summarizer.hash_written"),
         // A full Redis refuses the hash; the summary row goes on alone.
         Err(error) if error.is_oom() => tracing::warn!(%error, "Redis is full; the public summary is written later"),
         Err(error) => return Err(error.into()),
@@ -96,6 +95,8 @@ async fn write(
         end::prove(tools, promotion).await?;
     }
     crash::point("summarizer.row_flushed");
+    metrics::completed(Completed::Flushed, 1);
+    metrics::batch_took(began.elapsed());
     Ok(())
 }
 

@@ -29,8 +29,9 @@ use tokio::time::Instant;
 const STAGE: Stage =
     Stage { name: "summarizer", needs: Needs { redis: true, money: false, pin: false, webhook: true } };
 
-/// How often Redis is asked how full it is: as often as Prometheus usually looks. INFO costs it a tenth of a millisecond.
-const MEMORY_EVERY: Duration = Duration::from_secs(5);
+/// How often Redis is asked how full it is, and promotions are counted: as often as Prometheus usually looks. INFO costs
+/// Redis a tenth of a millisecond, counting costs MySQL a look at an index.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a promotion that was stopped, or failed, is still summed up: what was in flight has long been settled then.
 const DRAINED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
@@ -63,7 +64,7 @@ async fn run(context: Context) -> anyhow::Result<()> {
 /// Sums up until the process is to end.
 async fn sum_up(tools: &Tools) {
     let mut progress = progress::Progress::default();
-    let mut next_memory = Instant::now();
+    let mut next_look = Instant::now();
     loop {
         let began = Instant::now();
         match turn(tools, &mut progress).await {
@@ -73,9 +74,10 @@ async fn sum_up(tools: &Tools) {
                 tracing::warn!(error = format!("{error:#}"), "a turn was given up; the next one does it again");
             }
         }
-        if began >= next_memory {
-            next_memory = began + MEMORY_EVERY;
+        if began >= next_look {
+            next_look = began + LOOK_EVERY;
             figures::memory(tools).await;
+            figures::census(tools).await;
         }
         let interval = tools.context.config.summarizer.flush_interval;
         let pause = progress.pause(interval).saturating_sub(began.elapsed());

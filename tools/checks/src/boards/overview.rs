@@ -5,7 +5,7 @@ use super::{Board, panel};
 
 pub(super) fn board() -> Board {
     let about = "Is everything well? The first row must be all zero. Then look at the promotion that concerns you.";
-    flow(zeros(Board::new("overview", "Payout: overview", about)))
+    told(flow(zeros(Board::new("overview", "Payout: overview", about))))
 }
 
 fn zeros(board: Board) -> Board {
@@ -13,8 +13,14 @@ fn zeros(board: Board) -> Board {
         .row("Must be all zero")
         .with(panel(Zero, "Entries that do not add up", "Published less settled against the streams, and counters beyond what MySQL proves. Not 0 for minutes: runbook ReconciliationMismatch, promoctl audit.", "short")
             .query("(sum(max by (promotion) (payout_promotion_drift_items{JOB})) or vector(0)) + (sum(max by (promotion) (payout_promotion_counts_excess_items{JOB})) or vector(0))", "entries"))
-        .with(panel(Zero, "Unknown for 15 minutes", "Promotions with a payout of which nobody has known for 15 minutes whether it was made. Runbook UnknownOutcomeOld.", "short")
+        .with(panel(Zero, "Unknown for 15 minutes", "Promotions with a payout that was first sent 15 minutes ago and of which nobody knows whether it was made. Runbook UnknownOutcomeOld.", "short")
             .query("count(time() - min by (promotion) (payout_promotion_oldest_unknown_timestamp_seconds{JOB}) > 900) or vector(0)", "promotions"))
+        .with(panel(Zero, "May be paid twice", "Charges of the last hour that were sent again to a money that does not honour keys. Ask money about each: runbook PossibleDuplicateCharge.", "short")
+            .query("round(sum(increase(payout_possible_duplicate_charges_total{JOB}[1h]))) or vector(0)", "charges"))
+        .with(panel(Zero, "Failed promotions", "They stand still, and nobody goes on with them by itself. promoctl promotion show says why: runbook PromotionFailed.", "short")
+            .query(r#"max(payout_promotions{JOB, status="FAILED"}) or vector(0)"#, "promotions"))
+        .with(panel(Zero, "Overdue", "1: a READY promotion has been due for 15 minutes with nothing running, or for four hours. Runbook PromotionNotStarted.", "short")
+            .query("count((time() - (max(payout_oldest_due_timestamp_seconds{JOB}) > 0) > 900 unless on () count(count by (promotion) (payout_promotion_items{JOB})) > 0) or time() - (max(payout_oldest_due_timestamp_seconds{JOB}) > 0) > 14400) or vector(0)", "promotions"))
         .with(panel(Zero, "Wait for a person", "Payouts that the product may not decide. promoctl promotion show lists them, promoctl resolve closes them.", "short")
             .query("sum(max by (promotion) (payout_promotion_held_items{JOB})) or vector(0)", "payouts"))
         .with(panel(Zero, "Money rejects us", "Requests of the last hour that money refused as such; the promotion became FAILED. Runbook MoneyRejectsUs.", "short")
@@ -45,7 +51,7 @@ fn flow(board: Board) -> Board {
         .row("Flow")
         .with(panel(Lines, "Taken in and let go", "Both lines of a stage should meet. Received above completed: it fills up; look at the stage.", "ops")
             .query("sum by (stage) (rate(payout_stage_items_received_total{JOB}[$__rate_interval]))", "{{stage}} in")
-            .query(r#"sum by (stage) (rate(payout_stage_items_completed_total{JOB, outcome!="flushed"}[$__rate_interval]))"#, "{{stage}} out"))
+            .query(r#"sum by (stage) (rate(payout_stage_items_completed_total{JOB, outcome!="proved"}[$__rate_interval]))"#, "{{stage}} out"))
         .with(panel(Stack, "What became of payouts", "Successes should be nearly all. Parked ones are tried again; failed ones are final: promoctl promotion show groups them.", "ops")
             .query(r#"sum by (outcome) (rate(payout_stage_items_completed_total{JOB, stage=~"payer|retrier", outcome=~"success|failed|parked|held|discarded"}[$__rate_interval]))"#, "{{outcome}}"))
         .with(panel(Lines, "Failures", "Share of final results that are FAILED. Above what the campaign expects: stop it and ask. Runbook FailureRatioHigh.", "percentunit")
@@ -71,6 +77,19 @@ fn flow(board: Board) -> Board {
             .query("count by (stage) (payout_build_info{JOB})", "{{stage}}"))
         .with(panel(Lines, "In flight", "Entries that payers and retriers hold. At payer.in_flight a payer is full: money or MySQL is slow.", "short")
             .query("sum by (stage) (payout_stage_items_in_flight{JOB})", "{{stage}}"))
+        .with(panel(Lines, "Promotions", "By status; COMPLETED ones are not counted. READY ones that pile up: look at the dispatcher. LOADING that stays: start the same load again.", "short")
+            .query("max by (status) (payout_promotions{JOB})", "{{status}}"))
         .with(panel(Number, "Running promotions", "One after another by default (dispatcher.max_active). None with READY ones waiting: look at the dispatcher.", "short")
             .query("count(count by (promotion) (payout_promotion_items{JOB})) or vector(0)", "promotions"))
+}
+
+fn told(board: Board) -> Board {
+    board
+        .row("Messages by webhook")
+        .with(panel(Lines, "Messages waiting", "Not taken yet, those between two attempts included. Lasting: promoctl notifications list shows the last answers; mend the receiver.", "short")
+            .query("max(payout_webhook_waiting_items{JOB})", "waiting"))
+        .with(panel(Lines, "Attempts to tell", "refused is any answer but 2xx, no_answer none in time. Others than delivered: promoctl notifications list, then mend receiver, URL or secret.", "ops")
+            .query("sum by (result) (rate(payout_webhook_attempts_total{JOB}[$__rate_interval]))", "{{result}}"))
+        .with(panel(Lines, "Telling takes", "Near webhook.timeout a receiver works before it answers: have it answer first.", "s")
+            .query("histogram_quantile(0.95, sum by (le) (rate(payout_webhook_attempt_duration_seconds_bucket{JOB}[$__rate_interval])))", "p95"))
 }

@@ -133,9 +133,10 @@ fn every_query_parses_and_selects_what_there_is_in_the_chosen_jobs() {
 }
 
 /// Titles of panels that look back over a fixed time, and why.
-const FIXED: [(&str, &str); 8] = [
+const FIXED: [(&str, &str); 9] = [
     ("Money rejects us", "an hour: whoever looks now must see what happened before"),
     ("Unlisted refusals", "an hour, likewise"),
+    ("May be paid twice", "an hour, likewise"),
     ("Quarantined", "an hour, likewise"),
     ("Partitions rebuilt", "an hour, likewise"),
     ("Streams lost", "an hour, likewise"),

@@ -49,7 +49,9 @@ fn the_labels_of_every_metric_and_their_values_are_those_that_are_exported() {
         let exported: BTreeSet<String> = found.keys().filter(|label| *label != "le").cloned().collect();
         assert_eq!(documented, exported, "labels of {name}");
         let values = quoted(tells);
-        for label in ["outcome", "class", "result", "reason", "resolved", "verdict", "kind", "state", "dependency"] {
+        for label in
+            ["outcome", "class", "result", "reason", "resolved", "verdict", "kind", "state", "status", "dependency"]
+        {
             for value in found.get(label).into_iter().flatten() {
                 assert!(values.contains(value), "{name}: {label} may be {value}, which is not told");
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pipeline::config::Needs;
 use pipeline::domain::decide::Request;
 use pipeline::domain::outcome::Verdict;
-use pipeline::domain::{Amount, PromotionId};
+use pipeline::domain::{Amount, PromotionId, PromotionStatus};
 use pipeline::metrics::{self, ItemState, PromotionFigures, Told};
 
 /// Label → values.
@@ -32,6 +32,8 @@ pub fn text() -> &'static str {
         metrics::limiter_heard(moment, moment, moment);
         metrics::redis_memory(1, 2);
         metrics::collected(moment);
+        let open = PromotionStatus::ALL.into_iter().filter(|status| *status != PromotionStatus::Completed);
+        metrics::census(&open.map(|status| (status, 1)).collect::<Vec<_>>(), Some(1));
         metrics::told(Told::Delivered, moment);
         for request in [Request::Charge, Request::LookUp, Request::Cancel] {
             metrics::money_answered(request, Verdict::Paid, moment);
@@ -46,6 +48,7 @@ pub fn text() -> &'static str {
             backlog: vec![(0, 1)],
             oldest_undelivered_ms: Some(1),
             oldest_pending_ms: Some(1),
+            unknown: Some(1),
             oldest_unknown_ms: Some(1),
             parked: 0,
             held: 0,

@@ -57,6 +57,28 @@ async fn programs_get_an_object_each_time_until_the_promotion_is_completed() {
 }
 
 #[tokio::test]
+async fn what_is_unknown_is_told_apart_from_what_is_under_way_and_from_what_waits() {
+    let field = Field::new().await;
+    let id = field.promotion(SHAPE).await;
+    field.publish(id, 0).await;
+    for target in 1001..=1006 {
+        field.result(id, target, "PENDING").await;
+    }
+    field.result(id, 1007, "RETRYING").await;
+    field
+        .sql("UPDATE campaign_promotion_point_results SET may_have_executed = 1 WHERE point_target_id IN (1001, 1002, 1003, 1007)")
+        .await;
+    // Of the unknown ones, one waits for a person; so does one that was refused.
+    field
+        .sql("UPDATE campaign_promotion_point_results SET waits_for = 'UNKNOWN_OUTCOME' WHERE point_target_id IN (1003, 1004)")
+        .await;
+    let objects = watch(&field, id, &["-o", "json"]);
+    says(&objects, "\"unknown\":3");
+    let lines = watch(&field, id, &[]);
+    says(&lines, " unknown 3 of 10 ");
+}
+
+#[tokio::test]
 async fn without_a_terminal_there_is_a_line_each_time_and_the_exit_code_says_how_it_ended() {
     let field = Field::new().await;
     let id = field.promotion(SHAPE).await;
