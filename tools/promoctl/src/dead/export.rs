@@ -1,16 +1,19 @@
 //! `dead export`: FAILED targets as NDJSON or CSV, a page at a time.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use pipeline::domain::{Amount, ProcessStatus, TargetId};
+use pipeline::domain::{Amount, ProcessStatus, Promotion, TargetId};
+use pipeline::store::TargetFilter;
 
 use super::{Line, line};
-use crate::ended::{Ended, refuse};
+use crate::ended::Ended;
 use crate::output;
+use crate::promotion::export::BOM;
+use crate::promotion::export::cell::Cell;
+use crate::promotion::export::target::{Draft, unless_ended};
 use crate::retry::selection::Selection;
 use crate::session::Session;
 
@@ -19,13 +22,16 @@ const PAGE: u32 = 5_000;
 
 #[derive(Args, Debug)]
 pub(crate) struct DeadExportArgs {
-    /// Where to; `-` is standard output. A file that is there is not overwritten
+    /// Where to; - is the standard output
     file: PathBuf,
     #[command(flatten)]
     selection: Selection,
     /// As what; by default by the name of the file
     #[arg(long, value_enum)]
     format: Option<ExportFormat>,
+    /// Overwrite the file
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -49,32 +55,48 @@ const HEADER: [&str; 10] = [
     "failed_at",
 ];
 
-enum Sink {
-    Ndjson(BufWriter<Box<dyn Write>>),
-    Csv(Box<csv::Writer<BufWriter<Box<dyn Write>>>>),
+enum Sink<'a> {
+    Ndjson(BufWriter<Box<dyn Write + 'a>>),
+    Csv(Box<csv::Writer<BufWriter<Box<dyn Write + 'a>>>>),
 }
 
 /// Writes them; a file appears whole or not at all.
 pub(crate) async fn run(session: &Session, args: &DeadExportArgs) -> Result<Ended> {
     let promotion = session.promotion(args.selection.promotion).await?;
     let filter = args.selection.filter(session, Some(ProcessStatus::Failed))?;
-    let to_stdout = args.file == Path::new("-");
-    if !to_stdout && args.file.exists() {
-        return refuse(format!("{} is there already; name another file", args.file.display()));
-    }
-    let part = args.file.with_added_extension("part");
-    let out: Box<dyn Write> = match to_stdout {
-        true => Box::new(io::stdout().lock()),
-        false => Box::new(File::create(&part).with_context(|| format!("cannot write {}", part.display()))?),
+    let draft = match args.file == Path::new("-") {
+        true => None,
+        false => Some(Draft::new(&args.file, args.force)?),
     };
-    let mut sink = Sink::new(format(args), out)?;
+    let written = write(session, &promotion, &filter, format(args), draft.as_ref());
+    let (targets, amount) = unless_ended(written).await?;
+    if let Some(draft) = draft {
+        draft.publish()?;
+    }
+    eprintln!("{} targets, {}", output::count(targets), output::money(amount));
+    Ok(Ended::Done)
+}
+
+/// A page at a time; how many they were, and their money.
+async fn write(
+    session: &Session,
+    promotion: &Promotion,
+    filter: &TargetFilter,
+    format: ExportFormat,
+    draft: Option<&Draft>,
+) -> Result<(u64, Amount)> {
+    let out: Box<dyn Write> = match draft {
+        Some(draft) => Box::new(draft.writer()),
+        None => Box::new(io::stdout().lock()),
+    };
+    let mut sink = Sink::new(format, out)?;
     let (mut targets, mut amount, mut after) = (0_u64, Amount::ZERO, TargetId(0));
     loop {
-        let page = session.store.listed(&promotion, &filter, after, PAGE).await?;
+        let page = session.store.listed(promotion, filter, after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.target;
         for row in &page {
-            sink.add(&line(session, row))?;
+            sink.add(line(session, row)).context("cannot write the file")?;
             targets += 1;
             amount = amount + row.amount.unwrap_or(Amount::ZERO);
         }
@@ -82,12 +104,8 @@ pub(crate) async fn run(session: &Session, args: &DeadExportArgs) -> Result<Ende
             break;
         }
     }
-    sink.finish()?;
-    if !to_stdout {
-        std::fs::rename(&part, &args.file).with_context(|| format!("cannot write {}", args.file.display()))?;
-    }
-    eprintln!("{} targets, {}", output::count(targets), output::money(amount));
-    Ok(Ended::Done)
+    sink.finish().context("cannot write the file")?;
+    Ok((targets, amount))
 }
 
 fn format(args: &DeadExportArgs) -> ExportFormat {
@@ -95,13 +113,13 @@ fn format(args: &DeadExportArgs) -> ExportFormat {
     args.format.unwrap_or(if csv { ExportFormat::Csv } else { ExportFormat::Ndjson })
 }
 
-impl Sink {
-    fn new(format: ExportFormat, out: Box<dyn Write>) -> Result<Self> {
+impl<'a> Sink<'a> {
+    fn new(format: ExportFormat, out: Box<dyn Write + 'a>) -> Result<Self> {
         let mut out = BufWriter::new(out);
         match format {
             ExportFormat::Ndjson => Ok(Self::Ndjson(out)),
             ExportFormat::Csv => {
-                out.write_all("\u{feff}".as_bytes())?;
+                out.write_all(BOM)?;
                 let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
                 writer.write_record(HEADER)?;
                 Ok(Self::Csv(Box::new(writer)))
@@ -109,13 +127,13 @@ impl Sink {
         }
     }
 
-    fn add(&mut self, line: &Line) -> Result<()> {
+    fn add(&mut self, line: Line) -> Result<()> {
         match self {
             Self::Ndjson(out) => {
-                serde_json::to_writer(&mut *out, line)?;
+                serde_json::to_writer(&mut *out, &line)?;
                 out.write_all(b"\n")?;
             }
-            Self::Csv(writer) => writer.write_record(cells(line))?,
+            Self::Csv(writer) => writer.write_record(cells(line).map(Cell::written))?,
         }
         Ok(())
     }
@@ -129,35 +147,18 @@ impl Sink {
     }
 }
 
-fn cells(line: &Line) -> [String; 10] {
+fn cells(line: Line) -> [Cell; 10] {
+    let plain = |number: i64| Cell::Plain(number.to_string());
     [
-        line.target_id.to_string(),
-        line.customer_uid.clone(),
-        line.partition.to_string(),
-        line.amount.map(|amount| amount.to_string()).unwrap_or_default(),
-        guarded(line.error_code.as_deref()),
-        guarded(line.error_message.as_deref()),
-        line.retry_count.to_string(),
-        line.requeues.to_string(),
-        line.key_generation.to_string(),
-        line.failed_at.map(|at| at.format("%Y-%m-%dT%H:%M:%S").to_string()).unwrap_or_default(),
+        plain(line.target_id),
+        Cell::Text(line.customer_uid),
+        plain(line.partition.into()),
+        line.amount.map_or(Cell::Empty, |amount| Cell::Plain(amount.to_string())),
+        Cell::text(line.error_code),
+        Cell::text(line.error_message),
+        plain(line.retry_count.into()),
+        plain(line.requeues.into()),
+        plain(line.key_generation.into()),
+        line.failed_at.map_or(Cell::Empty, |at| Cell::Plain(at.format("%Y-%m-%dT%H:%M:%S").to_string())),
     ]
-}
-
-/// A text that a spreadsheet would take for a formula gets an apostrophe before it.
-fn guarded(text: Option<&str>) -> String {
-    let text = text.unwrap_or_default();
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_that_looks_like_a_formula_is_guarded() {
-        for (text, cell) in [("=1+1", "'=1+1"), ("-x", "'-x"), ("@a", "'@a"), ("plain", "plain"), ("", "")] {
-            assert_eq!(guarded(Some(text)), cell);
-        }
-    }
 }

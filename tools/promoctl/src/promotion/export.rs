@@ -3,9 +3,9 @@
 //! UTF-8 with a BOM, which spreadsheets need to know it; lines end with CR LF and cells are quoted as RFC 4180 says. All
 //! rows are of one moment, so the totals of a running promotion agree with its file too.
 
-mod cell;
+pub(crate) mod cell;
 mod columns;
-mod target;
+pub(crate) mod target;
 mod totals;
 
 use std::io::{IsTerminal, Write};
@@ -16,7 +16,6 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use pipeline::domain::{Promotion, PromotionStatus, Shape};
 use pipeline::store::{Export, Overview, PinCipher, Selection};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Consent;
 use crate::consent::Plan;
@@ -24,12 +23,12 @@ use crate::ended::{Ended, refuse};
 use crate::output::{count, money};
 use crate::session::Session;
 use columns::Columns;
-use target::Draft;
+use target::{Draft, unless_ended};
 use totals::{Measured, Sums, Totals};
 
 /// The status of a target without a result row.
 const NOT_BEGUN: &str = "NOT_BEGUN";
-const BOM: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 256 * 1024;
 
@@ -112,12 +111,7 @@ pub(crate) async fn run(session: &Session, args: &ExportArgs) -> Result<Ended> {
     if pins.is_some() {
         audit(session, args, &overview).await?;
     }
-    let mut terminate = signal(SignalKind::terminate())?;
-    let totals = tokio::select! {
-        written = write(session, args, &promotion, pins, places) => written?,
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted; nothing was left under the file's name"),
-        _ = terminate.recv() => anyhow::bail!("ended; nothing was left under the file's name"),
-    };
+    let totals = unless_ended(write(session, args, &promotion, pins, places)).await?;
     report(session, args, &totals)
 }
 

@@ -59,44 +59,24 @@ fn amount(text: &str) -> Result<Amount, String> {
     Amount::parse(text).map_err(|error| error.to_string())
 }
 
+/// What is to be tried again.
+pub(crate) struct Wanted {
+    /// `plan 5`, or `this` before there is a plan.
+    pub(crate) name: String,
+    /// How many.
+    pub(crate) targets: u64,
+    /// Their money.
+    pub(crate) amount: Amount,
+    /// Whether any of them takes a later key.
+    pub(crate) later_keys: bool,
+}
+
 /// Applies a stored plan.
 pub(crate) async fn run(session: &Session, args: &ApplyArgs) -> Result<Ended> {
-    apply(session, PlanId(args.plan), "retry apply", &args.how).await
-}
-
-/// Checks, asks, and applies slice by slice. Repeating it after a crash goes on with what is left.
-pub(crate) async fn apply(session: &Session, id: PlanId, action: &'static str, how: &How) -> Result<Ended> {
+    let id = PlanId(args.plan);
     let plan = find(session, id).await?;
     let promotion = session.promotion(plan.promotion.0).await?;
-    let mut act = session.act(action, &how.reason)?;
-    allowed(session, &plan, &promotion, how).await?;
-    let mut shown = Plan {
-        action,
-        what: format!("try again what plan {id} names of promotion {} ({})", promotion.id, promotion.campaign_code),
-        promotion_id: Some(promotion.id.0),
-        target_id: None,
-        targets: plan.targets,
-        amount: plan.amount,
-        from: Some(promotion.status.code().to_owned()),
-        to: Some(PromotionStatus::InProgress.code().to_owned()),
-        dry_run: false,
-    };
-    if !shown.consented(session, &how.consent)? {
-        return Ok(Ended::Done);
-    }
-    (act.promotion, act.items, act.amount) = (Some(promotion.id), plan.targets, plan.amount);
-    act.filter = Some(format!("plan={id} {}", plan.filter));
-    act.detail = Some(serde_json::json!({ "plan": id, "hash": plan.hash, "rate": how.rate }).to_string());
-    if !session.store.begin_plan(id, &act).await? {
-        return refuse(format!("plan {id} was applied by somebody else meanwhile"));
-    }
-    let report = slices(session, &plan, &promotion, &act, how).await?;
-    report.print(session, id)
-}
-
-/// Everything that speaks against it. Nothing was written then.
-async fn allowed(session: &Session, plan: &RetryPlan, promotion: &Promotion, how: &How) -> Result<()> {
-    let id = plan.id;
+    let act = session.act("retry apply", &args.how.reason)?;
     match plan.status {
         PlanStatus::Draft => return refuse(format!("plan {id} was never finished; make another one")),
         PlanStatus::Applied => return refuse(format!("plan {id} was applied already")),
@@ -105,35 +85,98 @@ async fn allowed(session: &Session, plan: &RetryPlan, promotion: &Promotion, how
     if plan.targets == 0 {
         return refuse(format!("plan {id} names no target that can be tried again; `retry show {id}` says why"));
     }
+    let later_keys = takes_later_keys(session, id).await?;
+    let wanted = Wanted { name: format!("plan {id}"), targets: plan.targets, amount: plan.amount, later_keys };
+    allowed(session, &wanted, &promotion, &args.how)?;
+    holds(session, &plan, &promotion).await?;
+    let what = format!("what plan {id} names");
+    if !consented(session, act.action, &what, &wanted, &promotion, &args.how)? {
+        return Ok(Ended::Done);
+    }
+    apply(session, &plan, &promotion, act, &args.how).await
+}
+
+/// Everything that speaks against it before anybody is asked. Nothing was written then.
+pub(crate) fn allowed(session: &Session, wanted: &Wanted, promotion: &Promotion, how: &How) -> Result<()> {
+    let name = &wanted.name;
     if let Some(why) = at_rest(promotion.status) {
         return refuse(format!("promotion {} {why}", promotion.id));
     }
-    if let Some(most) = how.max_amount.filter(|most| plan.amount.decimal() > most.decimal()) {
+    if let Some(most) = how.max_amount.filter(|most| wanted.amount.decimal() > most.decimal()) {
         return refuse(format!(
-            "plan {id} is about {}, which is more than --max-amount {most}; raise it, or plan fewer targets",
-            plan.amount
+            "{name} is about {}, which is more than --max-amount {most}; raise it, or plan fewer targets",
+            wanted.amount
         ));
     }
     let rules = charging::rules(&session.config);
-    if !rules.lookup && !rules.cancel && !how.accept_double_pay_risk && takes_later_keys(session, id).await? {
+    if wanted.later_keys && !rules.lookup && !rules.cancel && !how.accept_double_pay_risk {
         return refuse(format!(
-            "plan {id} takes later keys, and money offers neither look-up nor cancel, so nothing can prove that the present ones \
+            "{name} takes later keys, and money offers neither look-up nor cancel, so nothing can prove that the present ones \
              will never pay; ask money's operators, then repeat it with --accept-double-pay-risk"
         ));
     }
-    // One that was begun is held to its rows one by one: some of them have changed by it.
-    if plan.status == PlanStatus::Ready {
-        let now = standings(session, id, promotion).await?;
-        if plan.hash.as_deref() != Some(now.hash.as_str()) {
-            let named: Vec<String> = now.named.iter().map(TargetId::to_string).collect();
-            return refuse(format!(
-                "plan {id} does not hold any more: {} of its targets have changed ({}); make another one",
-                now.changed,
-                named.join(", ")
-            ));
-        }
-    }
     Ok(())
+}
+
+/// Refuses a plan that says something else than its targets by now. One that was begun is held to its rows one by one:
+/// some of them have changed by it.
+async fn holds(session: &Session, plan: &RetryPlan, promotion: &Promotion) -> Result<()> {
+    if plan.status != PlanStatus::Ready {
+        return Ok(());
+    }
+    let now = standings(session, plan.id, promotion).await?;
+    if plan.hash.as_deref() == Some(now.hash.as_str()) {
+        return Ok(());
+    }
+    let named: Vec<String> = now.named.iter().map(TargetId::to_string).collect();
+    refuse(format!(
+        "plan {} does not hold any more: {} of its targets have changed ({}); make another one",
+        plan.id,
+        now.changed,
+        named.join(", ")
+    ))
+}
+
+/// Shows what would be tried again and asks; `false` means a dry run.
+pub(crate) fn consented(
+    session: &Session,
+    action: &'static str,
+    what: &str,
+    wanted: &Wanted,
+    promotion: &Promotion,
+    how: &How,
+) -> Result<bool> {
+    let mut shown = Plan {
+        action,
+        what: format!("try again {what} of promotion {} ({})", promotion.id, promotion.campaign_code),
+        promotion_id: Some(promotion.id.0),
+        target_id: None,
+        targets: wanted.targets,
+        amount: wanted.amount,
+        from: Some(promotion.status.code().to_owned()),
+        to: Some(PromotionStatus::InProgress.code().to_owned()),
+        dry_run: false,
+    };
+    shown.consented(session, &how.consent)
+}
+
+/// Applies it slice by slice. Repeating it after a crash goes on with what is left.
+pub(crate) async fn apply(
+    session: &Session,
+    plan: &RetryPlan,
+    promotion: &Promotion,
+    mut act: OperatorAct,
+    how: &How,
+) -> Result<Ended> {
+    let id = plan.id;
+    (act.promotion, act.items, act.amount) = (Some(promotion.id), plan.targets, plan.amount);
+    act.filter = Some(format!("plan={id} {}", plan.filter));
+    act.detail = Some(serde_json::json!({ "plan": id, "hash": plan.hash, "rate": how.rate }).to_string());
+    if !session.store.begin_plan(id, &act).await? {
+        return refuse(format!("plan {id} was applied by somebody else meanwhile"));
+    }
+    let report = slices(session, plan, promotion, &act, how).await?;
+    report.print(session, id)
 }
 
 async fn takes_later_keys(session: &Session, id: PlanId) -> Result<bool> {

@@ -47,48 +47,75 @@ pub(crate) async fn run(session: &Session, args: &PlanArgs) -> Result<Ended> {
     super::show::print(session, plan).await
 }
 
-/// Stores a plan. In pages, each read as it stands then: what changes behind a page is found when the plan is applied.
+/// What a filter comes to.
+pub(crate) struct Found {
+    /// Targets that can be tried again.
+    pub(crate) targets: u64,
+    /// Their money.
+    pub(crate) amount: Amount,
+    /// Over them, and how they stand.
+    pub(crate) hash: String,
+    /// Whether any of them takes a later key.
+    pub(crate) later_keys: bool,
+    left_out: Groups,
+}
+
+/// Stores a plan.
 pub(crate) async fn make(session: &Session, promotion: &Promotion, filter: &TargetFilter) -> Result<PlanId> {
     let store = &session.store;
     let plan = store.draft_plan(promotion.id, &filter.to_string(), &session.actor).await?;
+    let found = look_through(session, promotion, filter, Some(plan)).await?;
+    let left_out = found.left_out.json()?;
+    store.ready_plan(plan, (found.targets, found.amount), &found.hash, &left_out).await?;
+    Ok(plan)
+}
+
+/// In pages, each read as it stands then: what changes behind a page is found when the plan is applied. Without a draft to
+/// store them in, nothing is written.
+pub(crate) async fn look_through(
+    session: &Session,
+    promotion: &Promotion,
+    filter: &TargetFilter,
+    draft: Option<PlanId>,
+) -> Result<Found> {
     let rules = charging::rules(&session.config);
     let mut hash = PlanHash::new(promotion);
-    let (mut targets, mut amount, mut left_out) = (0, Amount::ZERO, Groups::default());
+    let (mut targets, mut amount, mut later_keys) = (0, Amount::ZERO, false);
+    let mut left_out = Groups::default();
     let mut after = TargetId(0);
     loop {
-        let page = store.listed(promotion, filter, after, PAGE).await?;
+        let page = session.store.listed(promotion, filter, after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.target;
         let mut planned = Vec::with_capacity(page.len());
         for row in &page {
             match (plan_of(&rules, row, session), row.amount) {
-                (Ok(takes), Some(money)) => {
-                    let target = Planned {
-                        target: row.target,
-                        generation: row.generation,
-                        requeues: row.requeues,
-                        takes,
-                        code: row.code.clone(),
-                        amount: money,
-                    };
-                    hash.add(&target);
-                    targets += 1;
-                    amount = amount + money;
-                    planned.push(target);
-                }
+                (Ok(takes), Some(money)) => planned.push(Planned {
+                    target: row.target,
+                    generation: row.generation,
+                    requeues: row.requeues,
+                    takes,
+                    code: row.code.clone(),
+                    amount: money,
+                }),
                 (Ok(_), None) => left_out.add(LeftOut::CannotBePaid, row),
                 (Err(why), _) => left_out.add(why, row),
             }
         }
-        if !planned.is_empty() {
-            store.add_planned(plan, &planned).await?;
+        for target in &planned {
+            hash.add(target);
+            targets += 1;
+            amount = amount + target.amount;
+            later_keys |= target.takes == KeyTaken::Next;
+        }
+        if let Some(draft) = draft.filter(|_| !planned.is_empty()) {
+            session.store.add_planned(draft, &planned).await?;
         }
         if page.len() < PAGE as usize {
             break;
         }
     }
-    store.ready_plan(plan, (targets, amount), &hash.finish(), &left_out.json()?).await?;
-    Ok(plan)
+    Ok(Found { targets, amount, hash: hash.finish(), later_keys, left_out })
 }
 
 fn plan_of(rules: &Rules, row: &Listed, session: &Session) -> Result<KeyTaken, LeftOut> {

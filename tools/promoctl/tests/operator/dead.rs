@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 
 use crate::field::{Field, Shape};
@@ -46,8 +48,37 @@ async fn an_export_is_whole_and_safe_to_open() {
     assert!(csv.starts_with("\u{feff}target_id,customer_uid,"), "{csv}");
     assert_eq!(csv.matches("\r\n").count(), 6);
     assert!(csv.contains("\"'=HYPERLINK(\"\"x\"\")\""), "a formula is guarded: {csv}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(field.code(&["dead", "export", name, "--promotion", &id]), 2, "nothing is overwritten");
-    assert!(!dir.path().join("dead.csv.part").exists());
+    field.ctl(&["dead", "export", name, "--promotion", &id, "--force"]).ok().unwrap();
+    // One that cannot be finished leaves nothing behind, and nothing is written through a link that waits there.
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), dir.path().join("link.csv")).unwrap();
+    let link = dir.path().join("link.csv");
+    assert_eq!(field.code(&["dead", "export", link.to_str().unwrap(), "--promotion", &id]), 1);
+    let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["dead.csv", "link.csv"]);
+}
+
+#[tokio::test]
+async fn a_file_of_the_dead_runs_nothing_and_loses_no_digit() {
+    let field = Field::new().await;
+    let id = field.promotion(Shape { targets: 5, ..SHAPE }).await;
+    let corpus = ["\n=1", "\u{3000}=1", "\u{200b}@x", "＝1", "9007199254740993"];
+    for (target, text) in (1001..).zip(corpus) {
+        field.result(id, target, "FAILED").await;
+        let sql =
+            "UPDATE campaign_promotion_point_results SET error_code = ?, error_message = ? WHERE point_target_id = ?";
+        sqlx::query(sql).bind(text).bind(text).bind(target).execute(&field.pool).await.unwrap();
+    }
+    let file = field.path("evil.csv");
+    field.ctl(&["dead", "export", file.to_str().unwrap(), "--promotion", &id.to_string()]).ok().unwrap();
+    let mut reader = csv::Reader::from_path(&file).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), corpus.len());
+    for (row, text) in rows.iter().zip(corpus) {
+        assert_eq!((&row[4], &row[5]), (format!("'{text}").as_str(), format!("'{text}").as_str()));
+    }
 }
 
 #[tokio::test]
@@ -66,5 +97,16 @@ async fn a_requeue_of_the_dead_shows_count_and_money_and_asks() {
     let refused = run(&[]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(refused.stderr.contains("5 targets, 502.50"), "{}", refused.stderr);
-    assert_eq!(field.number("SELECT COUNT(*) FROM payout_audit").await, 0);
+    for (why, more) in [
+        ("too much money", &["--max-amount", "502.49", "--yes"][..]),
+        ("nothing to try", &["--error-code", "NONE_SUCH", "--yes"]),
+    ] {
+        assert_eq!(run(more).status.code(), Some(2), "{why}");
+    }
+    for table in ["payout_audit", "payout_retry_plans", "payout_retry_plan_targets"] {
+        assert_eq!(field.number(&format!("SELECT COUNT(*) FROM {table}")).await, 0, "{table}");
+    }
+    // Asked, it makes a plan of exactly that; without money's word no target gets a later key.
+    assert_eq!(run(&["--yes"]).status.code(), Some(3));
+    assert_eq!(field.number("SELECT CAST(target_count AS SIGNED) FROM payout_retry_plans").await, 5);
 }
