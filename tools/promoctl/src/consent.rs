@@ -76,7 +76,8 @@ impl Plan {
         })
     }
 
-    fn extent(&self) -> String {
+    /// Count and money, for people.
+    pub(crate) fn extent(&self) -> String {
         format!("{} targets, {}", count(self.targets), money(self.amount))
     }
 }

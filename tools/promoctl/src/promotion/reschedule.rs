@@ -77,7 +77,10 @@ pub(crate) async fn run(session: &Session, args: &RescheduleArgs) -> Result<Ende
 fn print(session: &Session, plan: Plan, before: Reservation, after: Reservation) -> Result<Ended> {
     let done = if plan.dry_run { "would" } else { "done:" };
     let rescheduled = Rescheduled { plan, before: before.into(), after: after.into() };
-    session.print(&rescheduled, || println!("{done} {} (it was {})", rescheduled.plan.what, words(before)))
+    session.print(&rescheduled, || {
+        let plan = &rescheduled.plan;
+        println!("{done} {} (it was {}): {}", plan.what, words(before), plan.extent());
+    })
 }
 
 /// What is asked for, with what is not mentioned as it was.

@@ -63,6 +63,8 @@ async fn what_is_not_mentioned_stays_and_both_reservations_are_told_and_audited(
     let dry = run(&["--now", "--dry-run"]);
     assert_eq!((dry["dry_run"].as_bool(), dry["after"]["reservation_at"].as_str()), (Some(true), None));
     assert_eq!(reservation(&field, id).await.0.as_deref(), Some("2031-05-01 09:30:15"));
+    let table = field.ctl(&["promotion", "reschedule", &name, "--now", "--reason", "r", "--dry-run"]).ok().unwrap();
+    assert!(table.starts_with("would reschedule") && table.contains(": 3 targets, 301.50"), "{table}");
     run(&["--now", "--yes"]);
     assert_eq!(reservation(&field, id).await, (None, Some(-2)));
     assert_eq!(field.acts("promotion reschedule").await.len(), 3);
