@@ -19,7 +19,10 @@ pub enum Expected {
 /// Board, title of the panel, name of the line (any with ""), what is expected, and why.
 const EXCEPTIONS: &[(&str, &str, &str, Expected, &str)] = &[
     ("overview", "Unknown for 15 minutes", "", Expected::Zero, "the run takes a minute"),
-    ("overview", "Messages given up", "", Expected::Zero, "there is no webhook in the run"),
+    ("overview", "May be paid twice", "", Expected::Zero, "money honours keys in the run"),
+    ("overview", "Overdue", "", Expected::Zero, "the run takes a minute"),
+    ("overview", "Messages given up", "", Expected::Zero, "sixteen attempts take hours"),
+    ("stage", "Commits in doubt", "", Expected::Zero, "MySQL stays"),
     ("stage", "Guards at work", "", Expected::Any, "a frozen payer meets a final row only by chance"),
     (
         "streams",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use acceptance::{Cache, Campaign, Plan, World, get, secs, until};
+use acceptance::{Cache, Campaign, Plan, Receiver, WEBHOOK_SECRET, World, get, secs, until};
 use anyhow::Result;
 use serde_json::{Value, json};
 use servers::{Process, RedisOptions, free_port};
@@ -36,7 +36,6 @@ impl Watched {
 }
 
 /// What was run. Everything still stands, so that it can be asked.
-#[derive(Debug)]
 pub struct Run {
     /// Asked by the panels. Before the world, so that it does not outlive what it scrapes.
     pub prometheus: Prometheus,
@@ -44,6 +43,8 @@ pub struct Run {
     pub stages: Vec<Watched>,
     /// Servers and money.
     pub world: World,
+    /// Who is told what becomes of the promotions.
+    pub receiver: Receiver,
     /// The promotions.
     pub campaigns: Vec<Campaign>,
     /// Page of metrics of the loader, in the middle of a file.
@@ -63,6 +64,7 @@ impl Run {
     /// # Panics
     /// When something that must happen does not.
     pub fn through() -> Result<Self> {
+        let receiver = Receiver::start();
         let memory = vec!["--maxmemory".to_owned(), "200mb".to_owned()];
         let world = World::build()
             .own_redis(RedisOptions { args: memory, ..RedisOptions::default() })
@@ -73,6 +75,9 @@ impl Run {
             .set("PAYOUT_DISPATCHER_WINDOW", "1000")
             .set("PAYOUT_BREAKER_WINDOW", "2s")
             .set("PAYOUT_BREAKER_OPEN_FOR", "1s")
+            .set("PAYOUT_WEBHOOK_URL", &receiver.url())
+            .set("PAYOUT_WEBHOOK_SECRET", WEBHOOK_SECRET)
+            .set("PAYOUT_WEBHOOK_BACKOFF_BASE", "1s")
             .start();
         let from = now();
         let names = ["dispatcher", "payer", "payer", "retrier", "summarizer"];
@@ -85,6 +90,7 @@ impl Run {
             prometheus,
             stages,
             world,
+            receiver,
             campaigns: Vec::new(),
             loader: String::new(),
             healthy: nowhere,
@@ -103,6 +109,9 @@ impl Run {
         let from = now();
         let campaign = self.world.write(&Plan::points("FIRST", 2000));
         self.world.reaches(&campaign, "COMPLETED", LONG);
+        // What the overview says of the two lines of each stage: nothing stays inside.
+        let inside = r#"sum by (stage) (payout_stage_items_received_total) - sum by (stage) (payout_stage_items_completed_total{outcome!="proved"})"#;
+        self.prometheus.until(&format!("max(abs({inside})) == 0"));
         self.healthy = Span { from, to: now() };
         self.campaigns.push(campaign);
     }
@@ -122,6 +131,8 @@ impl Run {
         self.a_summarizer_and_redis_die(&third);
         self.entries_vanish(&second);
         self.prometheus.until("sum(payout_promotion_held_items) > 0");
+        // A refusal that is not on the final list may still be executed.
+        self.prometheus.until("sum(payout_promotion_unknown_items) > 0");
     }
 
     /// The entry of its first target says nothing.
@@ -189,9 +200,13 @@ impl Run {
     }
 
     fn money_rejects_us(&self, campaigns: &[&Campaign]) {
+        self.receiver.always(Some(500));
         self.world.money.faults(json!({"unauthorized": true}));
         let failed = |campaign: &&&Campaign| self.world.status(campaign).as_deref() == Some("FAILED");
         until("money rejects us", LONG, || campaigns.iter().any(|campaign| failed(&campaign)).then_some(()));
+        self.prometheus.until(r#"max(payout_promotions{status="FAILED"}) > 0"#);
+        self.prometheus.until("max(payout_webhook_waiting_items) > 0");
+        self.receiver.always(None);
         self.world.money.faults(faulty());
         for campaign in campaigns.iter().filter(failed) {
             self.command(&["promotion", "resume", &campaign.id.to_string(), "--reason", "a new token", "--yes"]);

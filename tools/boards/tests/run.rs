@@ -25,6 +25,7 @@ fn the_boards_the_rules_and_the_pages_of_metrics_show_what_a_real_run_does() {
     what_must_be_zero_was_zero_while_all_was_well(&run, &boards);
     rules_are_evaluated_and_fire(&run);
     promtool_accepts_every_page(&run);
+    every_stage_tells_what_it_takes_in_and_how_long_that_takes(&run);
 }
 
 fn every_query_shows_what_happened(run: &Run, boards: &[Board]) {
@@ -85,6 +86,17 @@ fn promtool_accepts_every_page(run: &Run) {
         let ours: Vec<&str> = said.lines().filter(|line| line.contains("payout_")).collect();
         assert!(ours.is_empty(), "{stage}: {ours:#?}");
         assert!(!said.contains("error while linting"), "{stage}: {said}");
+    }
+}
+
+fn every_stage_tells_what_it_takes_in_and_how_long_that_takes(run: &Run) {
+    let pages: Vec<String> = run.stages.iter().map(boards::run::Watched::page).chain([run.loader.clone()]).collect();
+    for stage in ["loader", "dispatcher", "payer", "retrier", "summarizer"] {
+        for name in ["items_received_total", "batch_items_count", "process_duration_seconds_count"] {
+            let series = format!("payout_stage_{name}{{stage=\"{stage}\"}} ");
+            let values = pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix(&series));
+            assert!(values.filter_map(|value| value.parse::<f64>().ok()).any(|value| value > 0.0), "{series}");
+        }
     }
 }
 
