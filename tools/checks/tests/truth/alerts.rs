@@ -64,8 +64,24 @@ fn every_alert_says_how_bad_it_is_what_it_means_and_where_its_runbook_is() {
         for annotation in ["summary", "description"] {
             assert!(plain(&alert["annotations"][annotation]).ends_with('.'), "{name}: {annotation}");
         }
-        let runbook = format!("docs/runbooks.md#{}", name.to_ascii_lowercase());
+        let runbook = format!("{{{{ $externalLabels.runbooks }}}}#{}", name.to_ascii_lowercase());
         assert_eq!(plain(&alert["annotations"]["runbook_url"]), runbook, "{name}");
+    }
+}
+
+#[test]
+fn the_links_to_runbooks_are_whole_addresses_whose_beginning_stands_in_one_place() {
+    let base = plain(&support::yaml("prometheus/prometheus.yml")["global"]["external_labels"]["runbooks"]);
+    assert!(base.starts_with("https://") && !base.contains('#') && !base.ends_with('/'), "{base}");
+    // What a link becomes is what promtool compares in every case that fires.
+    for test in support::yaml(TESTS)["tests"].as_sequence().expect("tests") {
+        assert_eq!(plain(&test["external_labels"]["runbooks"]), base, "{}", plain(&test["name"]));
+        for alert in test["alert_rule_test"].as_sequence().into_iter().flatten() {
+            for expected in alert["exp_alerts"].as_sequence().into_iter().flatten() {
+                let link = format!("{base}#{}", plain(&alert["alertname"]).to_ascii_lowercase());
+                assert_eq!(plain(&expected["exp_annotations"]["runbook_url"]), link);
+            }
+        }
     }
 }
 
