@@ -4,6 +4,7 @@
 //! the one function that moves promotions. Nothing here is on the hot path: the statements are filled in when
 //! they are run.
 
+mod acts;
 mod change;
 mod discard;
 mod evidence;
@@ -24,11 +25,12 @@ mod types;
 use chrono::NaiveDateTime;
 use sqlx::MySqlConnection;
 
+pub use acts::RecordedAct;
 pub use change::{Changed, Refusal, resumes_to};
 pub use evidence::{Evidence, Extent, Stray};
 pub use export::{Export, ExportResult, ExportRow, ExportVoucher, Selection};
 pub use filter::TargetFilter;
-pub use history::{LoadedFrom, RecordedAct, ResultHistory, TargetHistory};
+pub use history::{LoadedFrom, ResultHistory, TargetHistory};
 pub use issues::{IssueGroup, Waiting};
 pub use listed::Listed;
 pub use listing::{Standing, Stretch, TargetLine};

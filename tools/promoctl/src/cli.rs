@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::acts::ActsCommand;
 use crate::consumers::prune::PruneArgs;
 use crate::dead::DeadCommand;
 use crate::doctor::DoctorArgs;
@@ -62,6 +63,10 @@ pub(crate) enum Format {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Bring the database schema to this version; safe against two at once
+    ///
+    /// It asks nothing and wants no reason, as an installation runs it before anything else: it moves no payout and no money,
+    /// goes forward only, does nothing where the schema is at this version, and the schema's own table says what was done
+    /// when. The audit trail is a part of what it makes.
     Migrate,
     /// Payout types
     Type {
@@ -110,6 +115,11 @@ pub(crate) enum Command {
     Notifications {
         #[command(subcommand)]
         command: NotificationsCommand,
+    },
+    /// What operators did: the audit trail
+    Acts {
+        #[command(subcommand)]
+        command: ActsCommand,
     },
     /// Print a completion script
     Completions {
@@ -188,7 +198,7 @@ pub(crate) struct TypeAddArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) charge_path: String,
     /// Why, for the audit trail
-    #[arg(long, default_value = "a payout type is added")]
+    #[arg(long)]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) consent: Consent,

@@ -4,6 +4,7 @@
 //! refuses without a terminal and without `--yes`; wants a reason; and stands in `payout_audit` in the same transaction
 //! as its effect.
 
+mod acts;
 mod audit;
 mod cli;
 mod consent;
@@ -29,6 +30,7 @@ use std::process::{self, ExitCode};
 
 use clap::{CommandFactory, Parser};
 
+use acts::ActsCommand;
 use cli::{Cli, Command, ConsumersCommand, PendingCommand, PromotionCommand, TypeCommand};
 use ended::{Ended, Refused};
 use notifications::NotificationsCommand;
@@ -122,6 +124,7 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
         Command::Notifications { command: NotificationsCommand::Resend(args) } => {
             notifications::resend(&session, &args).await
         }
+        Command::Acts { command: ActsCommand::List(args) } => acts::list(&session, &args).await,
         Command::Completions { .. } => Ok(Ended::Done),
     }
 }

@@ -44,6 +44,7 @@ impl Command {
             }
             Self::Targets { command: TargetsCommand::List(_) }
             | Self::Notifications { .. }
+            | Self::Acts { .. }
             | Self::Migrate
             | Self::Type { .. }
             | Self::Completions { .. } => NOTHING,

@@ -93,27 +93,6 @@ pub struct LoadedFrom {
     pub sealed_at: Option<NaiveDateTime>,
 }
 
-/// A row of the audit trail.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RecordedAct {
-    /// Its number.
-    pub id: i64,
-    /// When.
-    pub at: NaiveDateTime,
-    /// Who.
-    pub actor: String,
-    /// What.
-    pub action: String,
-    /// To which target alone; nothing for an act on many.
-    pub target: Option<TargetId>,
-    /// By which filter.
-    pub filter: Option<String>,
-    /// Why.
-    pub reason: String,
-    /// How many targets it concerned.
-    pub items: u64,
-}
-
 const SELECT: &str = "SELECT t.promotion_id, p.campaign_code, t.customer_uid, t.partition_key, COALESCE(t.amount, p.default_amount), \
     t.amount IS NULL, t.merchant_code, t.merchant_brand_code, t.expired_at, t.reason, t.publish_status, t.created_at, t.updated_at, \
     r.process_status, r.transaction_key, r.error_code, r.error_message, COALESCE(r.retry_count, 0), \
@@ -151,41 +130,6 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         Ok(Some(LoadedFrom { file: maybe_text(&row, 0)?, sealed_at: row.try_get(1)? }))
     }
-
-    /// What operators did to a target, or to several of its promotion's at once: the newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn acts_on(
-        &self,
-        promotion: PromotionId,
-        target: TargetId,
-        limit: u32,
-    ) -> Result<Vec<RecordedAct>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT audit_id, at, actor, action, target_id, filter, reason, item_count FROM payout_audit \
-             WHERE promotion_id = ? AND (target_id = ? OR target_id IS NULL) ORDER BY audit_id DESC LIMIT ?",
-        )
-        .bind(promotion.0)
-        .bind(target.0)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(act).collect()
-    }
-}
-
-fn act(row: &MySqlRow) -> Result<RecordedAct, StoreError> {
-    Ok(RecordedAct {
-        id: row.try_get(0)?,
-        at: row.try_get(1)?,
-        actor: text(row, 2)?.to_owned(),
-        action: text(row, 3)?.to_owned(),
-        target: row.try_get::<Option<i64>, _>(4)?.map(TargetId),
-        filter: maybe_text(row, 5)?,
-        reason: text(row, 6)?.to_owned(),
-        items: row.try_get::<i64, _>(7)?.unsigned_abs(),
-    })
 }
 
 fn history(row: &MySqlRow, target: TargetId, shape: Shape) -> Result<TargetHistory, StoreError> {

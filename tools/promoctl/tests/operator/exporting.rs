@@ -226,7 +226,8 @@ async fn whatever_stands_in_the_tables_nothing_in_the_file_runs() {
 #[tokio::test]
 async fn an_added_type_is_exported_like_points() {
     let field = Field::new().await;
-    let add = ["type", "add", "COUPON", "--charge-path", "/internal/v1/campaigns/coupon/charge", "--yes"];
+    let add =
+        ["type", "add", "COUPON", "--charge-path", "/internal/v1/campaigns/coupon/charge", "--reason", "r", "--yes"];
     field.ctl(&add).ok().unwrap();
     field
         .sql(

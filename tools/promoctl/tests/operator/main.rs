@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy does not see that what stands beside the tests is part of them")]
 
+mod acts;
 mod audit;
 mod audit_scale;
 mod changes;

@@ -39,11 +39,15 @@ async fn faults_in_the_configuration_end_with_64_before_anything_else() {
 async fn an_added_type_has_the_tables_of_point_under_its_own_names() {
     let field = Field::new().await;
     assert_eq!(
-        field.code(&["type", "add", "CASH", "--charge-path", "/internal/v1/campaigns/cash/charge"]),
+        field.code(&["type", "add", "CASH", "--charge-path", "/internal/v1/campaigns/cash/charge", "--reason", "r"]),
         2,
         "unasked"
     );
-    field.ctl(&["type", "add", "CASH", "--charge-path", "/internal/v1/campaigns/cash/charge", "--yes"]).ok().unwrap();
+    assert_eq!(field.code(&["type", "add", "CASH", "--charge-path", "/x", "--yes"]), 2, "no reason");
+    field
+        .ctl(&["type", "add", "CASH", "--charge-path", "/internal/v1/campaigns/cash/charge", "--reason", "r", "--yes"])
+        .ok()
+        .unwrap();
     let columns = |table: &str| {
         format!(
             "SELECT COUNT(*) FROM information_schema.columns a JOIN information_schema.columns b ON a.table_schema = b.table_schema \
@@ -59,9 +63,9 @@ async fn an_added_type_has_the_tables_of_point_under_its_own_names() {
     let codes: Vec<_> = list["data"].as_array().unwrap().iter().map(|line| line["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["POINT", "VOUCHER", "CASH"]);
     assert_eq!(field.acts("type add").await.len(), 1);
-    assert_eq!(field.code(&["type", "add", "CASH", "--charge-path", "/x", "--yes"]), 2, "twice");
-    assert_eq!(field.code(&["type", "add", "POINT", "--charge-path", "/x", "--yes"]), 2, "built in");
-    assert_eq!(field.code(&["type", "add", "bad code", "--charge-path", "/x", "--yes"]), 2);
+    assert_eq!(field.code(&["type", "add", "CASH", "--charge-path", "/x", "--reason", "r", "--yes"]), 2, "twice");
+    assert_eq!(field.code(&["type", "add", "POINT", "--charge-path", "/x", "--reason", "r", "--yes"]), 2, "built in");
+    assert_eq!(field.code(&["type", "add", "bad code", "--charge-path", "/x", "--reason", "r", "--yes"]), 2);
 }
 
 #[tokio::test]
@@ -69,7 +73,7 @@ async fn adding_a_type_goes_on_where_a_crash_left_it() {
     let field = Field::new().await;
     // The first table was made and not renamed yet.
     field.sql("CREATE TABLE campaign_promotion_cash_targets LIKE campaign_promotion_point_targets").await;
-    field.ctl(&["type", "add", "CASH", "--charge-path", "/c", "--yes"]).ok().unwrap();
+    field.ctl(&["type", "add", "CASH", "--charge-path", "/c", "--reason", "r", "--yes"]).ok().unwrap();
     field.number("SELECT COUNT(cash_target_id) FROM campaign_promotion_cash_targets").await;
     field.promotion(Shape { targets: 1, partitions: 1, status: "READY", started: false }).await;
     let orphan =
