@@ -38,8 +38,8 @@ pub use error::StoreError;
 pub use loading::{Created, Load, LoadBatch, LoadFile, LoadProgress, LoadSettings, NewLoad, NewTarget, Sealed, Stored};
 pub use notifications::{Attempted, Due, NotificationBacklog};
 pub use operate::{
-    AddedType, Became, Changed, Evidence, Export, ExportResult, ExportRow, ExportVoucher, Extent, IssueGroup, Listed,
-    LoadedFrom, Moved, Notification, Open, OperatorAct, Overview, PlanGroup, PlanStatus, Planned, PlannedNow,
+    AddedType, Attempt, Became, Changed, Evidence, Export, ExportResult, ExportRow, ExportVoucher, Extent, IssueGroup,
+    Listed, LoadedFrom, Moved, Notification, Open, OperatorAct, Overview, PlanGroup, PlanStatus, Planned, PlannedNow,
     RecordedAct, Refusal, RequeueSlice, Reservation, Resolution, ResultHistory, RetryPlan, Selection, ServerSettings,
     SliceRefused, Standing, Stray, Stretch, TargetFilter, TargetHistory, TargetLine, TypeLine, Unresolved, Waiting,
     Wanted, may_be_rescheduled, resumes_to,

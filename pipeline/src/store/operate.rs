@@ -30,7 +30,7 @@ pub use change::{Changed, Refusal, resumes_to};
 pub use evidence::{Evidence, Extent, Stray};
 pub use export::{Export, ExportResult, ExportRow, ExportVoucher, Selection};
 pub use filter::TargetFilter;
-pub use history::{LoadedFrom, ResultHistory, TargetHistory};
+pub use history::{Attempt, LoadedFrom, ResultHistory, TargetHistory};
 pub use issues::{IssueGroup, Waiting};
 pub use listed::Listed;
 pub use listing::{Standing, Stretch, TargetLine};

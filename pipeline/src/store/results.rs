@@ -104,8 +104,10 @@ impl Store {
         }
         let json = rows.finish();
         let now = self.now();
+        let at = local_text(now);
         repeated(|| {
-            sqlx::query(&sql.outcome).bind(promotion.0).bind(now).bind(now).bind(now).bind(&json).execute(&self.pool)
+            let query = sqlx::query(&sql.outcome).bind(promotion.0).bind(now).bind(&at).bind(now).bind(now).bind(&json);
+            query.execute(&self.pool)
         })
         .await?;
         Ok(())

@@ -55,6 +55,9 @@ impl Store {
         migrator.migrations = MIGRATIONS.migrations.clone();
         migrator.set_locking(false);
         let done = migrator.run_direct(&mut connection).await;
+        if done.is_ok() {
+            self.complete_types(&mut connection).await?;
+        }
         connection.execute("DO RELEASE_LOCK('payout_migrate')").await?;
         connection.close().await?;
         match done {

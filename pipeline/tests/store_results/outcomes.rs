@@ -108,6 +108,33 @@ async fn what_each_outcome_does_to_each_row() {
 }
 
 #[tokio::test]
+async fn attempts_are_remembered_in_their_order_but_for_a_plain_payment_and_for_what_the_guard_turned_away() {
+    let tables = tables(PayoutType::point(), 2).await;
+    let plain = tables.begin(&[2], MINE, Claim::First).await[0];
+    tables.record(plain, 2, MINE, Effect::Paid, false).await;
+    tables.row(1, "PENDING", 0, false, MINE).await;
+    let unknown = tables.record(tables.read(1).await, 1, MINE, Effect::Unknown(None), false).await;
+    let paid = tables.record(unknown, 1, MINE, Effect::Paid, true).await;
+    tables.record(paid, 1, MINE, Effect::Failed, false).await;
+    let attempts = |target: i64| {
+        let history = tables.store.history(&tables.kind, TargetId(target));
+        async move { history.await.unwrap().unwrap().result.unwrap().attempts }
+    };
+    let seen = attempts(1).await;
+    let told: Vec<_> = seen.iter().map(|at| (at.generation, at.effect.as_str(), at.code.as_deref())).collect();
+    assert_eq!(told, [(1, "UNKNOWN", Some("CODE")), (1, "PAID", Some("CODE"))]);
+    assert!((tables.store.now() - seen[0].at).num_seconds().abs() < 600, "{seen:?}");
+    assert_eq!(attempts(2).await, []);
+    for _ in 0..80 {
+        tables
+            .sql("UPDATE campaign_promotion_point_results SET process_status = 'PENDING' WHERE point_target_id = 1")
+            .await;
+        tables.record(tables.read(1).await, 1, MINE, Effect::Unknown(None), false).await;
+    }
+    assert!((40..80).contains(&attempts(1).await.len()), "the earliest are dropped");
+}
+
+#[tokio::test]
 async fn an_outcome_of_another_key_generation_changes_nothing() {
     let tables = tables(PayoutType::point(), 1).await;
     tables.row(1, "PENDING", 0, false, MINE).await;

@@ -82,7 +82,36 @@ pub struct ResultHistory {
     pub created_at: Option<NaiveDateTime>,
     /// When the row was last touched.
     pub updated_at: Option<NaiveDateTime>,
+    /// Outcomes that were recorded, oldest first; the earliest are missing where there were too many. A plain payment at
+    /// the first attempt is not among them.
+    pub attempts: Vec<Attempt>,
 }
+
+/// What came of an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// When it was recorded.
+    pub at: NaiveDateTime,
+    /// Generation of the key that was called.
+    pub generation: u32,
+    /// What it proved: PAID, FAILED, RETRY, UNKNOWN and so on.
+    pub effect: String,
+    /// Its error code.
+    pub code: Option<String>,
+}
+
+impl Attempt {
+    /// Reads one line of the column; nothing of one that was cut.
+    fn read(line: &str) -> Option<Self> {
+        let (at, rest) = line.split_at_checked(TIME.len())?;
+        let at = NaiveDateTime::parse_from_str(at, "%Y-%m-%d %H:%M:%S").ok()?;
+        let mut words = rest.split_ascii_whitespace();
+        let generation = words.next()?.parse().ok()?;
+        Some(Self { at, generation, effect: words.next()?.to_owned(), code: words.next().map(str::to_owned) })
+    }
+}
+
+const TIME: &str = "2026-11-26 08:14:01";
 
 /// From which file a promotion was loaded.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,14 +126,14 @@ const SELECT: &str = "SELECT t.promotion_id, p.campaign_code, t.customer_uid, t.
     t.amount IS NULL, t.merchant_code, t.merchant_brand_code, t.expired_at, t.reason, t.publish_status, t.created_at, t.updated_at, \
     r.process_status, r.transaction_key, r.error_code, r.error_message, COALESCE(r.retry_count, 0), \
     COALESCE(r.may_have_executed, 0) <> 0, COALESCE(r.key_generation, 1), COALESCE(r.requeues, 0), r.first_sent_at, r.waits_for, \
-    r.created_at, r.updated_at";
+    r.created_at, r.updated_at, r.attempts";
 const VOUCHER: &str =
     ", t.voucher_number, t.is_withdrawal <> 0, r.voucher_code, r.voucher_pin IS NOT NULL, r.voucher_expiry_at";
 const FROM: &str = " FROM {targets} t LEFT JOIN {results} r ON r.{key} = t.{key} \
     JOIN campaign_promotions p ON p.promotion_id = t.promotion_id WHERE t.{key} = ?";
 
 impl Store {
-    /// Everything that is stored about a target. The single attempts are not: only how many there were.
+    /// Everything that is stored about a target.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -150,8 +179,8 @@ fn history(row: &MySqlRow, target: TargetId, shape: Shape) -> Result<TargetHisto
         merchant_brand_code: maybe_text(row, 7)?,
         expired_at: maybe_text(row, 8)?,
         reason: maybe_text(row, 9)?,
-        voucher_number: if voucher { maybe_text(row, 25)? } else { None },
-        is_withdrawal: if voucher { Some(flag(row, 26)?) } else { None },
+        voucher_number: if voucher { maybe_text(row, 26)? } else { None },
+        is_withdrawal: if voucher { Some(flag(row, 27)?) } else { None },
         publish_status: text(row, 10)?.to_owned(),
         created_at: row.try_get(11)?,
         updated_at: row.try_get(12)?,
@@ -172,11 +201,12 @@ fn result(row: &MySqlRow, status: ProcessStatus, voucher: bool) -> Result<Result
         requeues: count(20)?,
         first_sent_at: row.try_get(21)?,
         waits: waits(maybe_text(row, 22)?),
-        voucher_code: if voucher { maybe_text(row, 27)? } else { None },
-        has_pin: voucher && flag(row, 28)?,
-        voucher_expiry_at: if voucher { row.try_get(29)? } else { None },
+        voucher_code: if voucher { maybe_text(row, 28)? } else { None },
+        has_pin: voucher && flag(row, 29)?,
+        voucher_expiry_at: if voucher { row.try_get(30)? } else { None },
         created_at: row.try_get(23)?,
         updated_at: row.try_get(24)?,
+        attempts: maybe_text(row, 25)?.unwrap_or_default().lines().filter_map(Attempt::read).collect(),
     })
 }
 

@@ -30,6 +30,8 @@ pub enum AddedType {
     Exists(String),
 }
 
+/// Columns of results that are younger than the first added type may be.
+const ADDED_TO_RESULTS: [(&str, &str); 1] = [("attempts", "VARCHAR(2000) NULL")];
 const LOCK: &str = "payout_type_add";
 const LOCK_SECONDS: i64 = 60;
 
@@ -77,6 +79,21 @@ impl Store {
         done
     }
 
+    /// Gives the tables of added types what migrations have added to those of POINT since. Repeating it changes nothing.
+    pub(in crate::store) async fn complete_types(&self, connection: &mut MySqlConnection) -> Result<(), StoreError> {
+        for line in self.added_types().await? {
+            let kind = PayoutType::like_point(&line.code, &line.charge_path);
+            let kind = kind.map_err(|error| StoreError::Data(error.to_string()))?;
+            for (column, definition) in ADDED_TO_RESULTS {
+                if !has_column(connection, &kind.results, column).await? {
+                    let sql = format!("ALTER TABLE {} ADD COLUMN {column} {definition}", kind.results);
+                    connection.execute(sql.as_str()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn add_type_locked(
         &self,
         connection: &mut MySqlConnection,
@@ -117,17 +134,21 @@ async fn make_table(
 ) -> Result<(), StoreError> {
     connection.execute(format!("CREATE TABLE IF NOT EXISTS {table} LIKE {like}").as_str()).await?;
     let old = PayoutType::point().key;
-    let unnamed: Option<i64> = sqlx::query_scalar(
-        "SELECT CAST(1 AS SIGNED) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?",
-    )
-    .bind(table)
-    .bind(&old)
-    .fetch_optional(&mut *connection)
-    .await?;
-    if unnamed.is_some() {
+    if has_column(connection, table, &old).await? {
         connection.execute(format!("ALTER TABLE {table} RENAME COLUMN {old} TO {}", kind.key).as_str()).await?;
     }
     Ok(())
+}
+
+async fn has_column(connection: &mut MySqlConnection, table: &str, column: &str) -> Result<bool, StoreError> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT CAST(1 AS SIGNED) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?",
+    )
+    .bind(table)
+    .bind(column)
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.is_some())
 }
 
 /// LIKE leaves foreign keys out.

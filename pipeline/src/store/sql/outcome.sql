@@ -5,13 +5,15 @@
 -- to right; what a condition reads is assigned after it, process_status last. A row that MySQL has lost
 -- (a commit undone by a failover) is made again.
 INSERT INTO {results} ({key}, promotion_id, process_status, transaction_key, {voucher_columns} error_code, error_message, retry_count,
-  may_have_executed, key_generation, attempt_token, first_sent_at, waits_for, created_at, updated_at)
+  may_have_executed, key_generation, attempt_token, first_sent_at, waits_for, attempts, created_at, updated_at)
 SELECT v.id, ?, CASE v.effect WHEN 'PAID' THEN 'SUCCESS' WHEN 'FAILED' THEN 'FAILED' ELSE 'PENDING' END, v.money_key, {voucher_values}
-  v.error_code, v.error_message, v.another, v.effect NOT IN ('PAID', 'FAILED'), v.generation, v.token, COALESCE(CAST(v.first_sent AS DATETIME), ?), v.waits, ?, ?
+  v.error_code, v.error_message, v.another, v.effect NOT IN ('PAID', 'FAILED'), v.generation, v.token, COALESCE(CAST(v.first_sent AS DATETIME), ?), v.waits,
+  CONCAT(CONCAT_WS(' ', ?, v.generation, v.effect, v.error_code), '\n'), ?, ?
 FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', token BIGINT PATH '$[1]', generation INT PATH '$[2]', another INT PATH '$[3]',
     effect VARCHAR(12) PATH '$[4]', money_key VARCHAR(100) PATH '$[5]', error_code VARCHAR(50) PATH '$[6]',
     error_message VARCHAR(500) PATH '$[7]', waits VARCHAR(30) PATH '$[8]', first_sent VARCHAR(19) PATH '$[9]' {voucher_outcome_json})) v
 ON DUPLICATE KEY UPDATE
+  attempts = IF({guard}, RIGHT(CONCAT(COALESCE({results}.attempts, ''), VALUES(attempts)), 2000), {results}.attempts),
   transaction_key = IF({guard} AND v.effect = 'PAID', v.money_key, {results}.transaction_key),
   {voucher_updates}
   room = IF({guard} AND v.effect = 'PAID', NULL, {results}.room),

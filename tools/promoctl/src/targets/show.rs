@@ -123,7 +123,8 @@ struct Act {
     items: u64,
 }
 
-const NOTE: &str = "The times of single attempts are not stored, only how many there were: what stands here comes from the rows' own times.";
+const NOTE: &str =
+    "A payment at the first attempt is one change; of attempts that came to anything else, each is named.";
 
 /// Shows a target. Ends with 3 when a part of it could not be read.
 pub(crate) async fn run(session: &Session, args: &ShowArgs) -> Result<Ended> {
@@ -230,6 +231,11 @@ fn timeline(row: &TargetHistory, sealed_at: Option<NaiveDateTime>, acts: &[Recor
         add(result.created_at, "the first intent was recorded".to_owned(), "result created_at");
         let what = format!("the present key (generation {}) was first sent", result.generation);
         add(result.first_sent_at, what, "result first_sent_at");
+        for attempt in &result.attempts {
+            let code = attempt.code.as_ref().map_or_else(String::new, |code| format!(", {code}"));
+            let what = format!("an attempt (generation {}) came to {}{code}", attempt.generation, attempt.effect);
+            add(Some(attempt.at), what, "result attempts");
+        }
         let code = result.code.as_ref().map_or_else(String::new, |code| format!(", {code}"));
         let waits = result.waits.map_or_else(String::new, |waits| format!(", waits for a person: {}", waits.code()));
         let (status, attempts) = (result.status.code(), result.retry_count + 1);
