@@ -195,8 +195,8 @@ impl<'a> Publisher<'a> {
     }
 
     /// Whether the promotion still runs; whether every stream has its group, without which a full window never empties;
-    /// and, once all is published, whether the streams are where we believe. Asked again and again until the promotion
-    /// has ended.
+    /// and whether those that take no more because all is published are where we believe. Asked again and again until the
+    /// promotion has ended.
     async fn goes_on(&mut self) -> anyhow::Result<bool> {
         if self.store.status(self.promotion.id).await? != Some(PromotionStatus::InProgress) {
             return Ok(false);
@@ -211,7 +211,7 @@ impl<'a> Publisher<'a> {
                         Publish { partition: self.partitions[number], expected: last, window: 0, entries: Vec::new() };
                     self.streams.publish(&[made]).await?;
                 }
-                if self.cursors.is_done() && self.cursors.seen(number, last) {
+                if self.cursors.is_at_end(number) && self.cursors.seen(number, last) {
                     tracing::warn!(partition = %self.partitions[number], last, "a stream is not where it was; publishing again from there");
                 }
             }
