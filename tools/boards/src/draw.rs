@@ -14,7 +14,7 @@ use crate::panel::{self, Board, Look, Panel};
 use crate::prometheus::{Prometheus, Series, Span};
 
 /// Width of one of the 24 columns, and height of one unit of the grid, in pixels.
-const CELL: (i32, i32) = (58, 36);
+const CELL: (i32, i32) = (64, 36);
 /// Between two panels.
 const GAP: i32 = 6;
 /// Above the panels: the board's title and what this is.

@@ -16,8 +16,10 @@ const AXES: (u32, u32) = (64, 20);
 /// Height of one entry of the legend, and how many there are room for, in two columns.
 const ENTRY: i32 = 15;
 const ENTRIES: usize = 12;
-/// Letters of a name that two columns have room for.
-const LONG: usize = 18;
+/// Width of a letter of it, in pixels.
+const LETTER: i32 = 5;
+/// Before and behind an entry's letters: the colour, and air.
+const BESIDE: i32 = 26;
 /// Room for the end of the last time below the chart.
 const RIGHT: u32 = 26;
 /// A line is broken where so many samples are missing.
@@ -176,27 +178,32 @@ fn framed<'a, 'b>(area: &'a Area<'b>, of: &str, span: Span, (lowest, highest): (
 }
 
 /// Writes the lines' names with their last and greatest values below the chart, and gives what is left of the area: in
-/// two columns, or in one where names are long.
+/// two columns, or in one where an entry has no room in half the width.
 fn legend<'b>(area: &Area<'b>, panel: &Panel, lines: &[Line]) -> Result<Area<'b>> {
     let (width, height) = size(area);
-    let longest = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
-    let columns: i32 = if longest > LONG { 1 } else { 2 };
+    let entries: Vec<String> = lines.iter().map(|line| entry(&panel.unit, line)).collect();
+    let longest = entries.iter().filter_map(|entry| i32::try_from(entry.chars().count()).ok()).max().unwrap_or(0);
+    let columns: i32 = if longest * LETTER > width / 2 - BESIDE { 1 } else { 2 };
     let shown = lines.len().min(if columns == 1 { ENTRIES / 2 } else { ENTRIES });
     let count = i32::try_from(shown).unwrap_or(0);
     let rows = (count + columns - 1) / columns + i32::from(lines.len() > shown);
     let (chart, below) = area.split_vertically(height - rows * ENTRY);
-    for ((line, color), at) in lines.iter().zip(COLORS.iter().cycle()).zip(0..count) {
+    for ((entry, color), at) in entries.iter().zip(COLORS.iter().cycle()).zip(0..count) {
         let (x, y) = (at % columns * width / columns, at / columns * ENTRY);
         rectangle(&below, [(x + 6, y + 4), (x + 16, y + 10)], color.filled())?;
-        let values = line.series.points.iter().map(|(_, value)| *value);
-        let (last, highest) = (values.clone().next_back().unwrap_or(0.0), values.fold(f64::MIN, f64::max));
-        let (last, highest) = (unit::value(&panel.unit, last), unit::value(&panel.unit, highest));
-        text(&below, &format!("{}  {last} (max {highest})", line.name), (x + 20, y + 1), 11, INK)?;
+        text(&below, entry, (x + 20, y + 1), 11, INK)?;
     }
     if lines.len() > shown {
         text(&below, &format!("and {} more", lines.len() - shown), (20, (rows - 1) * ENTRY + 1), 11, FAINT)?;
     }
     Ok(chart)
+}
+
+/// What the legend says of a line.
+fn entry(unit: &str, line: &Line) -> String {
+    let values = line.series.points.iter().map(|(_, value)| *value);
+    let (last, highest) = (values.clone().next_back().unwrap_or(0.0), values.fold(f64::MIN, f64::max));
+    format!("{}  {} (max {})", line.name, unit::value(unit, last), unit::value(unit, highest))
 }
 
 /// Samples without a gap between them.

@@ -15,9 +15,11 @@ fn work(board: Board) -> Board {
     board
         .row("Work")
         .with(panel(Lines, "Taken in", "Replicas of a stage should be alike. One that takes nothing: see /readyz, and whether it has a consumer name of its own.", "ops")
-            .query("sum by (stage, instance) (rate(payout_stage_items_received_total{REPLICA}[$__rate_interval]))", "{{stage}} {{instance}}"))
+            .query("sum by (stage, instance) (rate(payout_stage_items_received_total{REPLICA}[$__rate_interval]))", "{{stage}} {{instance}}")
+            .width(12))
         .with(panel(Stack, "Let go", "By what became of it. Much parked: attempts fail; see the board of money.", "ops")
-            .query("sum by (stage, outcome) (rate(payout_stage_items_completed_total{REPLICA}[$__rate_interval])) > 0", "{{stage}} {{outcome}}"))
+            .query("sum by (stage, outcome) (rate(payout_stage_items_completed_total{REPLICA}[$__rate_interval])) > 0", "{{stage}} {{outcome}}")
+            .width(12))
         .with(panel(Lines, "Since the last progress", "An idle stage shows its idleness. With work there, a line that rises is a replica that is stuck: runbook StageNotProgressing.", "s")
             .query("time() - max by (stage, instance) (payout_stage_last_progress_timestamp_seconds{REPLICA})", "{{stage}} {{instance}}")
             .limit(300.0))
@@ -26,10 +28,12 @@ fn work(board: Board) -> Board {
         .with(panel(Lines, "Errors", "That the stage handled; no line is well. Lasting ones: runbook StageErrors, and the log of the replica.", "ops")
             .query("sum by (stage, class) (rate(payout_stage_errors_total{REPLICA}[$__rate_interval])) > 0", "{{stage}} {{class}}"))
         .with(panel(Lines, "Commits in doubt", "Answers to COMMIT that were lost, by what the rows showed when they were read again. Nothing to do for the payouts; many: the way to MySQL is bad.", "short")
-            .query("sum by (stage, resolved) (increase(payout_ambiguous_commits_total{PROCESS}[$__rate_interval]) * on (instance) group_left (stage) max by (instance, stage) (payout_build_info{REPLICA}))", "{{stage}} {{resolved}}"))
+            .query("sum by (stage, resolved) (increase(payout_ambiguous_commits_total{PROCESS}[$__rate_interval]) * on (instance) group_left (stage) max by (instance, stage) (payout_build_info{REPLICA}))", "{{stage}} {{resolved}}")
+            .width(12))
         .with(panel(Lines, "Guards at work", "Deliveries that were not called, outcomes that came too late. Harmless; many mean frozen replicas or a short visibility timeout.", "ops")
             .query("sum by (instance) (rate(payout_duplicate_attempts_blocked_total{PROCESS}[$__rate_interval]))", "{{instance}} duplicates")
-            .query("sum by (instance) (rate(payout_late_writes_refused_total{PROCESS}[$__rate_interval]))", "{{instance}} late"))
+            .query("sum by (instance) (rate(payout_late_writes_refused_total{PROCESS}[$__rate_interval]))", "{{instance}} late")
+            .width(12))
 }
 
 fn time(board: Board) -> Board {
@@ -57,11 +61,15 @@ fn process(board: Board) -> Board {
     board
         .row("Process")
         .with(panel(Lines, "CPU", "Cores in use. At the container's limit: raise it, or start more replicas.", "short")
-            .query("sum by (instance) (rate(process_cpu_seconds_total{PROCESS}[$__rate_interval])) * on (instance) group_left (stage) max by (instance, stage) (payout_build_info{REPLICA})", "{{stage}} {{instance}}"))
+            .query("sum by (instance) (rate(process_cpu_seconds_total{PROCESS}[$__rate_interval])) * on (instance) group_left (stage) max by (instance, stage) (payout_build_info{REPLICA})", "{{stage}} {{instance}}")
+            .width(6))
         .with(panel(Lines, "Memory", "Level after the first minutes. Rising without end: report it, and restart the replica, which is safe.", "bytes")
-            .query("max by (instance) (process_resident_memory_bytes{PROCESS}) * on (instance) group_left (stage) max by (instance, stage) (payout_build_info{REPLICA})", "{{stage}} {{instance}}"))
+            .query("max by (instance) (process_resident_memory_bytes{PROCESS}) * on (instance) group_left (stage) max by (instance, stage) (payout_build_info{REPLICA})", "{{stage}} {{instance}}")
+            .width(6))
         .with(panel(Lines, "File descriptors", "Some per connection. At the limit of the process nothing can be opened any more: raise it (ulimit -n).", "short")
-            .query("max by (instance) (process_open_fds{PROCESS}) * on (instance) group_left (stage) max by (instance, stage) (payout_build_info{REPLICA})", "{{stage}} {{instance}}"))
+            .query("max by (instance) (process_open_fds{PROCESS}) * on (instance) group_left (stage) max by (instance, stage) (payout_build_info{REPLICA})", "{{stage}} {{instance}}")
+            .width(6))
         .with(panel(Lines, "Version", "Two versions of a stage during a rollout, one after it. Still two: restart the replicas that the old one's line counts.", "short")
-            .query("count by (stage, version) (payout_build_info{REPLICA})", "{{stage}} {{version}}"))
+            .query("count by (stage, version) (payout_build_info{REPLICA})", "{{stage}} {{version}}")
+            .width(6))
 }
