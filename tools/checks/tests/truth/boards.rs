@@ -51,6 +51,36 @@ fn what_is_committed_is_what_is_made() {
     assert!(boards().iter().all(|(file, _)| made.iter().any(|made| made.path == *file)));
 }
 
+/// Made of what Grafana publishes: `tools/checks/validate.sh`.
+const SCHEMA: &str = "tools/checks/schemas/dashboard.json";
+
+#[test]
+fn every_board_is_a_dashboard_by_grafanas_own_schema() {
+    let schema: Value = serde_json::from_str(&support::text(SCHEMA)).expect("JSON");
+    let schema = jsonschema::validator_for(&schema).expect("a schema");
+    let faults = |board: &Value| -> Vec<String> {
+        schema.iter_errors(board).map(|fault| format!("{}: {fault}", fault.instance_path())).collect()
+    };
+    let boards = boards();
+    for (file, board) in &boards {
+        assert_eq!(faults(board), [""; 0], "{file}");
+    }
+    // A schema that lets everything pass would prove nothing.
+    for (place, wrong) in [
+        ("/panels/1/gridPos/w", Value::from("wide")),
+        ("/graphTooltip", Value::from(9)),
+        ("/panels/1/fieldConfig/defaults/thresholds/mode", Value::from("sometimes")),
+        ("/no_such_key", Value::Null),
+    ] {
+        let mut board = boards[0].1.clone();
+        match board.pointer_mut(place) {
+            Some(value) => *value = wrong,
+            None => board[&place[1..]] = wrong,
+        }
+        assert!(!faults(&board).is_empty(), "{place} passes");
+    }
+}
+
 #[test]
 fn every_board_has_a_fixed_uid_the_newest_schema_and_cannot_be_edited() {
     let mut uids = BTreeSet::new();
@@ -230,6 +260,17 @@ fn the_overview_begins_with_what_must_be_zero() {
         assert_eq!(steps.last().unwrap()["color"], "red", "{}", panel["title"]);
         let query = panel["targets"][0]["expr"].as_str().unwrap();
         assert!(query.contains("or vector(0)"), "{}: nothing to show must show as 0", panel["title"]);
+    }
+}
+
+#[test]
+fn the_picture_of_the_overview_shows_every_panel_that_it_has() {
+    let picture = support::text("docs/images/overview.svg");
+    let (_, overview) = boards().into_iter().find(|(file, _)| file.ends_with("overview.json")).unwrap();
+    for panel in list(&overview["panels"]) {
+        let title = panel["title"].as_str().unwrap();
+        let drawn = picture.lines().any(|line| line == title);
+        assert!(drawn, "{title:?} is not in the picture: draw it anew with `cargo xtask boards --render DIR`");
     }
 }
 
