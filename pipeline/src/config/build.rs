@@ -14,7 +14,7 @@ use super::sections::{
 };
 use super::{Config, Environment, Needs, check, dump, url};
 use crate::domain::Event;
-use crate::keys;
+use crate::{keys, telemetry};
 
 /// Reads everything; the faults stay in the reader.
 pub(super) fn build(needs: Needs, file: Option<&Path>, environment: &Environment) -> (Config, Reader) {
@@ -114,7 +114,7 @@ fn log(r: &mut Reader) -> LogConfig {
 fn is_filter(text: &str) -> bool {
     let directive =
         |part: &str| part.contains(['=', '[']) || part.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    text.split(',').all(|part| directive(part.trim())) && tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
+    text.split(',').all(|part| directive(part.trim())) && telemetry::filter(text).is_ok()
 }
 
 /// The host name stands in for a name that is not set.

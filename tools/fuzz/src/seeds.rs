@@ -87,6 +87,7 @@ pub fn config() -> Vec<Vec<u8>> {
         "[money]\ntimout = \"5s\"\n[retry]\ntick = 5\n",
         "[money\n",
         "a = 1\n[retry]\nvisibility_timeout = \"9s\"\n",
+        "[log]\nfilter = \"[{f=.*.*.*}]=debug\"\n",
     ];
     let mut seeds: Vec<Vec<u8>> = Vec::new();
     for (number, file) in (0_u8..).zip(files) {
