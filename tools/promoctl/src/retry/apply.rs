@@ -25,6 +25,9 @@ use report::Report;
 
 /// Targets of a slice at most: one transaction of some 0.3 s.
 const SLICE: u64 = 5_000;
+/// Slices that a window holds at least. The dispatcher fills the window by whole pages, an eighth of it by default: what
+/// fits into half of a page's room finds some while a promotion is still being published.
+const SLICES_OF_WINDOW: u64 = 16;
 /// Groups of a plan that are looked through for keys that need proof: there are two for each error code.
 const MAX_GROUPS: u32 = 1_000;
 
@@ -208,12 +211,11 @@ async fn slices(
     let requeuer = Requeuer { store, streams, inquiry: &inquiry, risk };
     let bar = bar(session, plan.targets);
     let act = OperatorAct { action: "retry slice", ..act.clone() };
-    // Half a window, so that the rest of it goes on being paid.
     let window = session.config.dispatcher.window;
-    let most = SLICE.min(window / 2).min(u64::from(how.rate.unwrap_or(u32::MAX))).max(1);
+    let most = slice_size(window, how.rate);
     let (began, mut report, mut after) = (Instant::now(), Report::default(), TargetId(0));
     loop {
-        let page = store.planned(plan.id, promotion, after, most as u32, Open::Left).await?;
+        let page = store.planned(plan.id, promotion, after, most, Open::Left).await?;
         let Some(last) = page.last() else { break };
         after = last.planned.target;
         if let Err(why) = room::wait(store, streams, promotion, window, page.len() as u64).await? {
@@ -244,6 +246,12 @@ async fn slices(
     Ok(report)
 }
 
+/// Targets of a slice.
+fn slice_size(window: u64, rate: Option<u32>) -> u32 {
+    let most = SLICE.min(window / SLICES_OF_WINDOW).max(1);
+    u32::try_from(most).unwrap_or(u32::MAX).min(rate.unwrap_or(u32::MAX))
+}
+
 fn refused_now(refused: SliceRefused) -> String {
     match refused {
         SliceRefused::NotThere => "the promotion is gone".to_owned(),
@@ -263,4 +271,23 @@ fn bar(session: &Session, targets: u64) -> ProgressBar {
     );
     let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} targets, {per_sec}, {eta} left");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_fits_beside_the_pages_of_a_dispatcher() {
+        for (window, rate, size) in [
+            (40_000, None, 2_500),
+            (10_000_000, None, 5_000),
+            (160, None, 10),
+            (1, None, 1),
+            (40_000, Some(20), 20),
+            (40_000, Some(1_000_000), 2_500),
+        ] {
+            assert_eq!(slice_size(window, rate), size, "{window} {rate:?}");
+        }
+    }
 }

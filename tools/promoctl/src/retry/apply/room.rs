@@ -23,7 +23,7 @@ pub(super) async fn wait(
     wanted: u64,
 ) -> Result<Result<(), String>> {
     let partitions: Vec<Partition> = promotion.partitions().collect();
-    let (mut least, mut moved) = (u64::MAX, Instant::now());
+    let mut patience = Patience::new(Instant::now());
     loop {
         let states = streams.partition_states(&partitions).await?;
         let outstanding: u64 = states.iter().map(|state| state.len().saturating_sub(state.held)).sum();
@@ -35,15 +35,49 @@ pub(super) async fn wait(
             Some(status) => return Ok(Err(format!("the promotion is {} now", status.code()))),
             None => return Ok(Err("the promotion is gone".to_owned())),
         }
-        if outstanding < least {
-            (least, moved) = (outstanding, Instant::now());
-        }
-        if moved.elapsed() >= PATIENCE {
+        let settled = states.iter().map(|state| state.counts.settled()).sum();
+        if patience.is_over(settled, Instant::now()) {
             return Ok(Err(format!(
                 "{outstanding} payouts are outstanding and nothing has moved for {} s; see `pending list`",
                 PATIENCE.as_secs()
             )));
         }
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Whether payouts go on. What is outstanding does not tell: a dispatcher fills the window up again as they are settled.
+struct Patience {
+    settled: Option<u64>,
+    moved: Instant,
+}
+
+impl Patience {
+    fn new(now: Instant) -> Self {
+        Self { settled: None, moved: now }
+    }
+
+    fn is_over(&mut self, settled: u64, now: Instant) -> bool {
+        if self.settled.replace(settled) != Some(settled) {
+            self.moved = now;
+        }
+        now.duration_since(self.moved) >= PATIENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_ends_when_nothing_is_settled_and_not_while_payouts_go_on() {
+        let mut now = Instant::now();
+        let mut patience = Patience::new(now);
+        for settled in [0, 1, 2, 2, 3] {
+            assert!(!patience.is_over(settled, now), "{settled}");
+            now += PATIENCE - Duration::from_secs(1);
+        }
+        assert!(!patience.is_over(3, now));
+        assert!(patience.is_over(3, now + Duration::from_secs(1)));
     }
 }
