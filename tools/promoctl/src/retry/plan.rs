@@ -21,7 +21,7 @@ const PAGE: u32 = 5_000;
 /// Groups of what is left out. Codes come from money, so their number is not ours.
 const MAX_GROUPS: usize = 200;
 /// The code of what has no group of its own any more.
-const OTHERS: &str = "(others)";
+pub(super) const OTHERS: &str = "(others)";
 /// Changed targets that are named.
 const NAMED: usize = 20;
 

@@ -7,12 +7,12 @@ use pipeline::store::{PlanGroup, RetryPlan};
 use serde::Serialize;
 
 use super::list::Line;
-use super::plan::LeftOutGroup;
+use super::plan::{LeftOutGroup, OTHERS};
 use crate::ended::{Ended, refuse};
 use crate::output;
 use crate::session::Session;
 
-/// Groups that are shown.
+/// Groups that are shown, the largest; what is left is one more.
 const MAX_GROUPS: u32 = 200;
 
 #[derive(Serialize)]
@@ -54,7 +54,9 @@ pub(crate) async fn print(session: &Session, id: PlanId) -> Result<Ended> {
     let groups = session.store.plan_groups(id, MAX_GROUPS).await?;
     let not_eligible: Vec<LeftOutGroup> =
         plan.left_out.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
-    let shown = Shown { eligible: groups.into_iter().map(group).collect(), not_eligible, plan: Line::of(plan) };
+    let mut eligible: Vec<Group> = groups.into_iter().map(group).collect();
+    eligible.extend(others(&eligible, &plan));
+    let shown = Shown { eligible, not_eligible, plan: Line::of(plan) };
     session.print(&shown, || table(&shown))
 }
 
@@ -65,6 +67,20 @@ fn group(group: PlanGroup) -> Group {
         KeyTaken::Next => ("next generation", "the present key only repeats its answer; money is asked first"),
     };
     Group { error_code: code, key, why, became, targets, amount }
+}
+
+/// What a plan has beyond the groups that are shown.
+fn others(shown: &[Group], plan: &RetryPlan) -> Option<Group> {
+    let targets = plan.targets.saturating_sub(shown.iter().map(|group| group.targets).sum());
+    let amount: Amount = shown.iter().map(|group| group.amount).sum();
+    (targets > 0).then(|| Group {
+        error_code: Some(OTHERS.to_owned()),
+        key: "same or next generation",
+        why: "a plan with --error-code says it of one code",
+        became: None,
+        targets,
+        amount: Amount::from_row(plan.amount.decimal() - amount.decimal()),
+    })
 }
 
 fn table(shown: &Shown) {

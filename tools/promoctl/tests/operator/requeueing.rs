@@ -97,6 +97,26 @@ async fn a_plan_says_what_it_would_try_again_and_why_not_the_rest() {
 }
 
 #[tokio::test]
+async fn a_plan_of_very_many_codes_still_adds_up() {
+    let field = Field::new().await;
+    let id = field.promotion(Shape { targets: 203, ..SHAPE }).await;
+    field
+        .sql(&format!(
+            "INSERT INTO campaign_promotion_point_results (point_target_id, promotion_id, process_status, error_code, \
+             attempt_token, first_sent_at, updated_at) SELECT point_target_id, {id}, 'FAILED', \
+             CONCAT('CODE_', point_target_id), 77, NOW(), NOW() FROM campaign_promotion_point_targets"
+        ))
+        .await;
+    let plan = plan(&field, id, &[]);
+    let groups = plan["eligible"].as_array().unwrap();
+    let targets: u64 = groups.iter().map(|group| group["targets"].as_u64().unwrap()).sum();
+    assert_eq!((groups.len(), targets, &plan["targets"]), (201, 203, &203.into()));
+    let rest = &groups[200];
+    assert_eq!((&rest["error_code"], &rest["targets"]), (&"(others)".into(), &3.into()));
+    assert_eq!(rest["amount"], "301.50");
+}
+
+#[tokio::test]
 async fn a_filter_means_exactly_what_it_says() {
     let field = Field::new().await;
     let id = promotion(&field).await;
