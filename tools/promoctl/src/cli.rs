@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::acts::ActsCommand;
+use crate::consumers::ConsumersArgs;
 use crate::consumers::prune::PruneArgs;
 use crate::dead::DeadCommand;
 use crate::doctor::DoctorArgs;
@@ -162,11 +163,7 @@ pub(crate) enum PromotionCommand {
 #[derive(Subcommand, Debug)]
 pub(crate) enum ConsumersCommand {
     /// Consumers of every partition, with what they hold
-    List {
-        /// Promotion
-        #[arg(long)]
-        promotion: i64,
-    },
+    List(ConsumersArgs),
     /// Remove consumers that hold nothing and are idle; never one that holds an entry
     Prune(PruneArgs),
 }

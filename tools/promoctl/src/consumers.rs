@@ -5,6 +5,7 @@ pub(crate) mod prune;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use clap::Args;
 use pipeline::domain::Partition;
 use pipeline::keys;
 use serde::Serialize;
@@ -13,10 +14,25 @@ use crate::ended::Ended;
 use crate::output;
 use crate::session::Session;
 
+/// `consumers list`
+#[derive(Args, Debug)]
+pub(crate) struct ConsumersArgs {
+    /// Promotion
+    #[arg(long)]
+    promotion: i64,
+    /// Most consumers to show
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Continue behind this name (`next_cursor` of the page before)
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
 #[derive(Serialize)]
 struct List {
     promotion_id: i64,
     data: Vec<Line>,
+    next_cursor: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -31,8 +47,8 @@ struct Line {
 }
 
 /// The consumers of all partitions, added up by name.
-pub(crate) async fn list(session: &Session, promotion: i64) -> Result<Ended> {
-    let promotion = session.promotion(promotion).await?;
+pub(crate) async fn list(session: &Session, args: &ConsumersArgs) -> Result<Ended> {
+    let promotion = session.promotion(args.promotion).await?;
     let partitions: Vec<Partition> = promotion.partitions().collect();
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     for consumer in session.streams()?.consumers(&partitions).await?.into_iter().flatten() {
@@ -47,7 +63,11 @@ pub(crate) async fn list(session: &Session, promotion: i64) -> Result<Ended> {
         line.pending += consumer.pending;
         line.idle_ms = line.idle_ms.min(consumer.idle_ms);
     }
-    let list = List { promotion_id: promotion.id.0, data: lines.into_values().collect() };
+    let behind = |line: &Line| args.cursor.as_ref().is_none_or(|cursor| line.consumer > *cursor);
+    let data: Vec<Line> = lines.into_values().filter(behind).take(args.limit as usize).collect();
+    let full = data.len() == args.limit as usize;
+    let next_cursor = data.last().filter(|_| full).map(|last| last.consumer.clone());
+    let list = List { promotion_id: promotion.id.0, data, next_cursor };
     session.print(&list, || {
         let mut table = output::table(["consumer", "role", "partitions", "pending", "idle"], &[2, 3, 4]);
         for line in &list.data {
@@ -61,5 +81,8 @@ pub(crate) async fn list(session: &Session, promotion: i64) -> Result<Ended> {
             ]);
         }
         println!("{table}");
+        if let Some(cursor) = &list.next_cursor {
+            println!("more: --cursor {cursor}");
+        }
     })
 }

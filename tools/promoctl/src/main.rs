@@ -107,9 +107,7 @@ async fn run(session: Session, command: Command) -> anyhow::Result<Ended> {
         Command::Resolve(args) => resolve::run(&session, &args).await,
         Command::Audit(args) => audit::run(&session, &args).await,
         Command::Repair(args) => repair::run(&session, &args).await,
-        Command::Consumers { command: ConsumersCommand::List { promotion } } => {
-            consumers::list(&session, promotion).await
-        }
+        Command::Consumers { command: ConsumersCommand::List(args) } => consumers::list(&session, &args).await,
         Command::Consumers { command: ConsumersCommand::Prune(args) } => consumers::prune::run(&session, &args).await,
         Command::Pending { command: PendingCommand::List(args) } => pending::list(&session, &args).await,
         Command::Pending { command: PendingCommand::RetryNow(args) } => pending::retry_now::run(&session, &args).await,

@@ -159,6 +159,8 @@ async fn consumers_that_hold_nothing_are_removed_and_no_other() {
     let lines = done["data"].as_array().unwrap();
     assert_eq!(lines.iter().map(|line| line["removed"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 1]);
     assert_eq!(names(&field), ["held", "payer-1", "retry"]);
+    let page = field.json(&["consumers", "list", "--promotion", &id, "--limit", "1", "--cursor", "held"]);
+    assert_eq!((&page["data"][0]["consumer"], &page["next_cursor"]), (&"payer-1".into(), &"payer-1".into()));
     assert_eq!(field.acts("consumers prune").await.len(), 1);
     assert_eq!(field.code(&["consumers", "prune", "--promotion", "99", "--reason", "r", "--yes"]), 2);
 }
