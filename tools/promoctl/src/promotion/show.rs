@@ -1,5 +1,6 @@
 //! `promotion show`: how it is going by MySQL's proof, where its partitions stand, what failed, what waits.
 
+mod codes;
 mod print;
 
 use anyhow::Result;
@@ -207,45 +208,11 @@ fn waiting_target(session: &Session, row: Waiting) -> WaitingTarget {
     }
 }
 
-/// Codes of our own, for outcomes that are not known. What else stands on an open row is a refusal by `money` with a code
-/// that is not on the list of final ones.
-const OWN_CODES: [&str; 26] = [
-    "TIMEOUT",
-    "WRITE_FAILED",
-    "NOT_HTTP",
-    "PAID",
-    "SUCCESS_WITHOUT_PAYMENT",
-    "SUCCESS_WITH_ERROR_CODE",
-    "FAIL_WITHOUT_CODE",
-    "FAIL_WITH_DATA",
-    "NO_RESULT",
-    "UNKNOWN_RESULT",
-    "BAD_MONEY_KEY",
-    "MALFORMED_ANSWER",
-    "JSON_TOO_DEEP",
-    "NOT_JSON_TYPE",
-    "NOT_UTF8",
-    "REQUEST_NOT_BUILT",
-    "UNPRINTABLE_CODE",
-    "KEY_REUSED",
-    "CANCELLED",
-    "IN_PROGRESS",
-    "REQUEST_IN_PROGRESS",
-    "PROCESSING",
-    "NOT_SEEN",
-    "EXECUTING",
-    "CRASHES_CONSUMER",
-    "UNDECODABLE",
-];
-const OWN_PREFIXES: [&str; 6] = ["HTTP_", "CONNECT_", "TLS_", "NO_ANSWER_", "BODY_", "ANSWER_"];
-
 fn is_refusal_not_final(group: &IssueGroup) -> bool {
     match (group.status, group.waits, &group.code) {
         (ProcessStatus::Failed | ProcessStatus::Success, _, _) => false,
         (_, Some(Waits::Refusal), _) => true,
-        (_, Some(_) | None, Some(code)) => {
-            !OWN_CODES.contains(&code.as_str()) && !OWN_PREFIXES.iter().any(|prefix| code.starts_with(prefix))
-        }
+        (_, Some(_) | None, Some(code)) => !codes::is_own(code),
         (_, Some(_) | None, None) => false,
     }
 }
