@@ -70,16 +70,20 @@ impl Field {
             .env("USER", "tester")
     }
 
-    /// The same as a child whose standard output the test reads as it comes.
-    pub(crate) fn piped(&self, args: &[&str]) -> std::process::Child {
-        std::process::Command::new(env!("CARGO_BIN_EXE_promoctl"))
+    /// The same, for a test that gives it its input and reads its output itself.
+    pub(crate) fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_promoctl"));
+        command
             .args(args)
             .env("DATABASE_URL", &self.database_url)
             .env("REDIS_URL", &self.redis_url)
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap()
+            .env("USER", "tester");
+        command
+    }
+
+    /// As a child whose standard output the test reads as it comes.
+    pub(crate) fn piped(&self, args: &[&str]) -> std::process::Child {
+        self.command(args).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap()
     }
 
     /// A path in the test's own folder.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy does not see that what stands beside the tests is part of them")]
 
 mod acts;
+mod asking;
 mod audit;
 mod audit_scale;
 mod changes;
