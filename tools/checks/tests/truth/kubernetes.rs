@@ -39,6 +39,50 @@ fn variables(container: &Value) -> BTreeMap<String, String> {
     all
 }
 
+/// Made of what Kubernetes publishes, strict: `tools/checks/validate.sh`.
+const SCHEMAS: &str = "tools/checks/schemas/kubernetes.json";
+/// Kinds of others, and why they have no schema here.
+const OTHERS: [&str; 2] = ["Kustomization", "ScaledObject"];
+
+/// What is wrong with a document by the schema of its kind.
+fn faults(document: &serde_json::Value) -> Vec<String> {
+    let mut schemas: serde_json::Value = serde_json::from_str(&support::text(SCHEMAS)).expect("JSON");
+    let kind = document["kind"].as_str().expect("a kind").to_lowercase();
+    let version = document["apiVersion"].as_str().expect("a version");
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    let group = group.split('.').next().filter(|group| !group.is_empty());
+    let name = [Some(kind.as_str()), group, Some(version)].into_iter().flatten().collect::<Vec<_>>().join("-");
+    assert!(schemas["$defs"][&name].is_object(), "{SCHEMAS} lacks {name}");
+    schemas["$ref"] = format!("#/$defs/{name}").into();
+    let schema = jsonschema::validator_for(&schemas).expect("a schema");
+    schema.iter_errors(document).map(|fault| format!("{}: {fault}", fault.instance_path())).collect()
+}
+
+#[test]
+fn every_manifest_is_what_kubernetes_own_schemas_ask_for() {
+    let mut deployments = Vec::new();
+    for file in support::files("deploy/k8s", ".yaml") {
+        for document in support::documents(&file) {
+            let kind = plain(&document["kind"]);
+            let document = serde_json::to_value(&document).expect("JSON");
+            if !OTHERS.contains(&kind.as_str()) {
+                assert_eq!(faults(&document), [""; 0], "{file}");
+            }
+            deployments.extend((kind == "Deployment").then_some(document));
+        }
+    }
+    // A schema that lets everything pass would prove nothing.
+    for (place, wrong) in [
+        ("/spec/replicas", "two".into()),
+        ("/spec/template/spec/containers/0/ports/0/containerPort", "http".into()),
+        ("/spec/template/spec/containers/0", serde_json::json!({"name": "a", "imaeg": "b"})),
+    ] {
+        let mut deployment = deployments[0].clone();
+        *deployment.pointer_mut(place).expect(place) = wrong;
+        assert!(!faults(&deployment).is_empty(), "{place} passes");
+    }
+}
+
 #[test]
 fn every_variable_is_one_that_the_binaries_read() {
     let known = pipeline::config::variables();
