@@ -114,7 +114,7 @@ fn log(r: &mut Reader) -> LogConfig {
 fn is_filter(text: &str) -> bool {
     let directive =
         |part: &str| part.contains(['=', '[']) || part.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    text.split(',').all(|part| directive(part.trim())) && telemetry::filter(text).is_ok()
+    text.split(',').all(|part| directive(part.trim())) && telemetry::filter(text).is_some()
 }
 
 /// The host name stands in for a name that is not set.
