@@ -3,4 +3,3 @@
 -- local time, key generation, effect, error code. Written by the statement that records the outcome; the last 2,000 characters.
 -- `promoctl migrate` adds it to the tables of types that were added to `payout_types`, too.
 ALTER TABLE campaign_promotion_point_results ADD COLUMN attempts VARCHAR(2000) NULL;
-ALTER TABLE campaign_promotion_voucher_results ADD COLUMN attempts VARCHAR(2000) NULL;

@@ -232,9 +232,11 @@ impl Requeuer<'_> {
             // Without a stream the dispatcher fills it from the beginning.
             let Some(last) = lasts.get(&number) else { continue };
             // What lies behind the last id is published once more anyway: the stream went back.
-            let targets: Vec<TargetId> =
-                targets.into_iter().filter(|target| EntryId::published(*target).first <= last.first).collect();
-            if !self.added(promotion, partition, *last, &targets).await && !self.rebuilt(promotion, partition).await {
+            let (targets, behind): (Vec<TargetId>, Vec<TargetId>) =
+                targets.into_iter().partition(|target| EntryId::published(*target).first <= last.first);
+            let added = self.added(promotion, partition, *last, &targets).await
+                && !self.was_passed(partition, behind.first().copied()).await;
+            if !added && !self.rebuilt(promotion, partition).await {
                 done.left_to_sweep.push(number);
             }
         }
@@ -260,6 +262,17 @@ impl Requeuer<'_> {
             }
         }
         false
+    }
+
+    /// Whether the dispatcher may have published this target before its row was written: its entry was settled then, as
+    /// FAILED.
+    async fn was_passed(&self, partition: Partition, target: Option<TargetId>) -> bool {
+        let Some(target) = target else { return false };
+        match self.streams.positions(&[partition]).await.as_deref() {
+            Ok([Some(position)]) => position.last.first >= EntryId::published(target).first,
+            Ok(_) => false,
+            Err(_) => true,
+        }
     }
 
     async fn rebuilt(&self, promotion: &Promotion, partition: Partition) -> bool {

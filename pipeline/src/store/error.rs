@@ -90,6 +90,15 @@ pub(super) async fn within<T>(
     tokio::time::timeout(bound, statement).await.unwrap_or_else(|_| silent())
 }
 
+/// The same for a whole transaction: given up, it is rolled back when its connection is put back, or with its connection.
+pub(super) async fn whole<T>(
+    bound: Duration,
+    transaction: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let silent = || Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer")).into());
+    tokio::time::timeout(bound, transaction).await.unwrap_or_else(|_| silent())
+}
+
 /// Repeats a statement that lost against another one, at most this often.
 const MAX_CONFLICTS: u32 = 8;
 

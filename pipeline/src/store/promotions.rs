@@ -270,13 +270,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn summary_counts(&self, id: PromotionId) -> Result<Counts, StoreError> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT published_count, success_count, fail_count, retry_success_count FROM campaign_promotion_summary \
              WHERE promotion_id = ?",
-        )
-        .bind(id.0)
-        .fetch_optional(&self.pool)
-        .await?;
+        );
+        let row = within(FEW_ROWS, query.bind(id.0).fetch_optional(&self.pool)).await?;
         let Some(row) = row else { return Ok(Counts::default()) };
         let count = |at: usize| row.try_get::<i32, _>(at).map(|count| u64::from(count.unsigned_abs()));
         Ok(Counts { published: count(0)?, success: count(1)?, fail: count(2)?, retry_success: count(3)? })
@@ -287,11 +285,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn completed_at(&self, id: PromotionId) -> Result<Option<NaiveDateTime>, StoreError> {
-        let at: Option<Option<NaiveDateTime>> =
-            sqlx::query_scalar("SELECT completed_at FROM campaign_promotion_summary WHERE promotion_id = ?")
-                .bind(id.0)
-                .fetch_optional(&self.pool)
-                .await?;
+        let query = sqlx::query_scalar("SELECT completed_at FROM campaign_promotion_summary WHERE promotion_id = ?");
+        let at: Option<Option<NaiveDateTime>> = within(FEW_ROWS, query.bind(id.0).fetch_optional(&self.pool)).await?;
         Ok(at.flatten())
     }
 

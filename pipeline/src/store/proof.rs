@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
-use sqlx::{Executor, MySqlConnection, Row};
+use sqlx::{Connection, Executor, MySqlConnection, Row};
 
-use super::error::{FEW_ROWS, within};
+use super::error::{FEW_ROWS, whole, within};
 use super::notifications::close_period;
 use super::promotions::{move_status, status_of};
 use super::sql::{TypeSql, text};
@@ -141,6 +141,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn complete(&self, promotion: &Promotion) -> Result<Option<Proof>, StoreError> {
+        whole(self.slowest * 2, self.completed(promotion)).await
+    }
+
+    async fn completed(&self, promotion: &Promotion) -> Result<Option<Proof>, StoreError> {
         let bounds = self.bounds(promotion).await?;
         let sql = self.sql_of(&promotion.kind)?;
         let now = self.now();
@@ -200,11 +204,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn hold_completed(&self, promotion: PromotionId) -> Result<Option<HeldCompleted>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let row = sqlx::query("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ? FOR UPDATE")
-            .bind(promotion.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let mut transaction = within(FEW_ROWS, self.pool.begin()).await?;
+        let query = sqlx::query("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ? FOR UPDATE");
+        let row = within(FEW_ROWS, query.bind(promotion.0).fetch_optional(&mut *transaction)).await?;
         let status = row.map(|row| status_of(text(&row, 0)?)).transpose()?;
         Ok((status == Some(PromotionStatus::Completed)).then_some(HeldCompleted(transaction)))
     }
@@ -252,14 +254,13 @@ impl Store {
         let nothing = PartitionProof { counts: Counts::default(), unfinished: Vec::new(), cut: None };
         let Some(bounds) = self.bounds_to(promotion, last).await? else { return Ok(nothing) };
         let sql = self.sql_of(&promotion.kind)?;
-        let mut connection = self.pool.acquire().await?;
+        // Not put back into the pool: given up in the middle, it would carry its transaction to whoever is next.
+        let mut connection = self.pool.acquire().await?.detach();
         within(FEW_ROWS, connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")).await?;
         within(FEW_ROWS, connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")).await?;
         let proof = self.snapshot(&mut connection, &sql, partition, bounds, most).await;
-        // Whatever happened, this connection's transaction ends here; after an error it is not used again.
-        if proof.is_err() || within(FEW_ROWS, connection.execute("ROLLBACK")).await.is_err() {
-            drop(connection.detach());
-        }
+        // Ends the transaction, which has written nothing.
+        drop(within(FEW_ROWS, connection.close()).await);
         proof
     }
 

@@ -84,12 +84,7 @@ impl Store {
         for line in self.added_types().await? {
             let kind = PayoutType::like_point(&line.code, &line.charge_path);
             let kind = kind.map_err(|error| StoreError::Data(error.to_string()))?;
-            for (column, definition) in ADDED_TO_RESULTS {
-                if !has_column(connection, &kind.results, column).await? {
-                    let sql = format!("ALTER TABLE {} ADD COLUMN {column} {definition}", kind.results);
-                    connection.execute(sql.as_str()).await?;
-                }
-            }
+            add_columns(connection, &kind.results).await?;
         }
         Ok(())
     }
@@ -109,6 +104,8 @@ impl Store {
         }
         make_table(connection, kind, &PayoutType::point().targets, &kind.targets).await?;
         make_table(connection, kind, &PayoutType::point().results, &kind.results).await?;
+        // An earlier try may have made it like an older one.
+        add_columns(connection, &kind.results).await?;
         add_foreign_key(connection, kind).await?;
         let now = self.now();
         let mut transaction = connection.begin().await?;
@@ -136,6 +133,15 @@ async fn make_table(
     let old = PayoutType::point().key;
     if has_column(connection, table, &old).await? {
         connection.execute(format!("ALTER TABLE {table} RENAME COLUMN {old} TO {}", kind.key).as_str()).await?;
+    }
+    Ok(())
+}
+
+async fn add_columns(connection: &mut MySqlConnection, results: &str) -> Result<(), StoreError> {
+    for (column, definition) in ADDED_TO_RESULTS {
+        if !has_column(connection, results, column).await? {
+            connection.execute(format!("ALTER TABLE {results} ADD COLUMN {column} {definition}").as_str()).await?;
+        }
     }
     Ok(())
 }

@@ -22,7 +22,8 @@ if #second > 16 or tonumber(second) > 9e15 then
   return redis.error_reply('BADID the second part of the last id is not a time')
 end
 if ARGV[3] ~= '' then first = ARGV[3] end
--- Microseconds, or behind the last one: an id is never used twice, even when the clock goes back.
+-- Microseconds, or behind the last one: an id is never used twice, even when the clock goes back (by more than the time
+-- between two rebuilds that go back to the same target, it would: an old holder could then settle the new entry).
 local t = call('TIME')
 local id = math.max(t[1] * 1000000 + t[2], tonumber(second) + 1)
 call('UNLINK', s)

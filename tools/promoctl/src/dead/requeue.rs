@@ -1,6 +1,7 @@
 //! `dead requeue`: plan and apply in one.
 
 use anyhow::{Result, bail};
+use chrono::TimeDelta;
 use clap::Args;
 use pipeline::domain::ProcessStatus;
 
@@ -24,7 +25,9 @@ pub(crate) struct DeadRequeueArgs {
 pub(crate) async fn run(session: &Session, args: &DeadRequeueArgs) -> Result<Ended> {
     let act = session.act("dead requeue", &args.how.reason)?;
     let promotion = session.promotion(args.selection.promotion).await?;
-    let filter = args.selection.filter(session, Some(ProcessStatus::Failed))?;
+    let mut filter = args.selection.filter(session, Some(ProcessStatus::Failed))?;
+    // What fails from now on is not meant: it would make the plan another one than is shown. Rows hold rounded seconds.
+    filter.touched_until = filter.touched_until.or_else(|| Some(session.store.now() + TimeDelta::seconds(1)));
     let found = look_through(session, &promotion, &filter, None).await?;
     if found.targets == 0 {
         return refuse("no FAILED target that is meant can be tried again; `retry plan` with the same filter says why");
