@@ -161,6 +161,11 @@ impl Counts {
         self.success + self.fail + self.retry_success
     }
 
+    /// Published targets without one: what must be on the streams. Never the lag of `XINFO GROUPS`, which deletions make wrong.
+    pub fn backlog(self) -> u64 {
+        self.published.saturating_sub(self.settled())
+    }
+
     /// Adds `n` to a counter.
     pub fn add(&mut self, counter: Counter, n: u64) {
         match counter {

@@ -81,22 +81,14 @@ pub(super) const BATCH: Duration = Duration::from_secs(30);
 /// Longest wait for that ping. Behind it, the connection is given up.
 pub(super) const RELEASE: Duration = Duration::from_secs(10);
 
-/// Waits for an answer of the database, so long at most.
-pub(super) async fn within<T>(
+/// Waits for an answer of the database, so long at most. A transaction that is given up is rolled back when its connection
+/// is put back, or with its connection.
+pub(super) async fn within<T, E: From<sqlx::Error>>(
     bound: Duration,
-    statement: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    let silent = || Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer")));
-    tokio::time::timeout(bound, statement).await.unwrap_or_else(|_| silent())
-}
-
-/// The same for a whole transaction: given up, it is rolled back when its connection is put back, or with its connection.
-pub(super) async fn whole<T>(
-    bound: Duration,
-    transaction: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    let silent = || Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer")).into());
-    tokio::time::timeout(bound, transaction).await.unwrap_or_else(|_| silent())
+    statement: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let silent = || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer"));
+    tokio::time::timeout(bound, statement).await.unwrap_or_else(|_| Err(silent().into()))
 }
 
 /// Repeats a statement that lost against another one, at most this often.
@@ -126,8 +118,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_never_answers_is_away() {
-        let answer = within(Duration::from_millis(1), std::future::pending::<Result<(), _>>()).await;
+        let answer = within(Duration::from_millis(1), std::future::pending::<Result<(), sqlx::Error>>()).await;
         assert!(answer.map_err(StoreError::from).is_err_and(|error| error.is_unavailable() && !error.is_conflict()));
-        assert!(within(BATCH, async { Ok(()) }).await.is_ok());
+        assert!(within(BATCH, async { Ok::<_, sqlx::Error>(()) }).await.is_ok());
     }
 }

@@ -7,7 +7,7 @@ use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
 use sqlx::{Connection, Executor, MySqlConnection, Row};
 
-use super::error::{FEW_ROWS, whole, within};
+use super::error::{FEW_ROWS, within};
 use super::notifications::close_period;
 use super::promotions::{move_status, status_of};
 use super::sql::{TypeSql, text};
@@ -141,7 +141,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn complete(&self, promotion: &Promotion) -> Result<Option<Proof>, StoreError> {
-        whole(self.slowest * 2, self.completed(promotion)).await
+        within(self.slowest * 2, self.completed(promotion)).await
     }
 
     async fn completed(&self, promotion: &Promotion) -> Result<Option<Proof>, StoreError> {

@@ -74,7 +74,7 @@ pub async fn census(tools: &Tools) {
 
 /// Entries that the counts claim and the stream does not hold, or the other way round.
 fn drift(state: &PartitionState) -> u64 {
-    state.counts.published.saturating_sub(state.counts.settled()).abs_diff(state.len())
+    state.counts.backlog().abs_diff(state.len())
 }
 
 /// Results that were counted and that MySQL does not know of.

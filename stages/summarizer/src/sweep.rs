@@ -134,8 +134,7 @@ async fn difference(
     if again.position != state.position || again.counts != state.counts {
         return Ok(None);
     }
-    let unfinished = proved.published.saturating_sub(proved.settled());
-    Ok(if position.len != unfinished {
+    Ok(if position.len != proved.backlog() {
         Some(RebuildReason::Backlog)
     } else if !position.group || counted && position.len != state.pending + state.undelivered {
         Some(RebuildReason::Pending)

@@ -179,7 +179,7 @@ fn backlog_is_real(snapshot: &Snapshot, add: &mut impl FnMut(Invariant, Finding)
         add(Invariant::I6, Finding::figure("the consumer group is missing", format!("{} entries", state.len())));
         return;
     }
-    let reported = state.counts.published.saturating_sub(state.counts.settled());
+    let reported = state.counts.backlog();
     let real = state.pending + state.undelivered;
     if snapshot.counted && (reported != real || state.len() != real) {
         let detail = format!(

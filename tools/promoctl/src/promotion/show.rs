@@ -174,7 +174,7 @@ fn partition_line((partition, state): (&Partition, &PartitionState)) -> Partitio
         last_id: state.position.map(|position| position.last.to_string()),
         published: state.counts.published,
         settled: state.counts.settled(),
-        backlog: state.counts.published.saturating_sub(state.counts.settled()),
+        backlog: state.counts.backlog(),
         length: state.len(),
         undelivered: state.undelivered,
         pending: state.pending,
