@@ -11,7 +11,8 @@ use crate::metrics::{self, BreakerState};
 use crate::shutdown::Shutdown;
 use crate::streams::{self, BreakerPolicy, Streams};
 
-/// How often what this process saw is reported, while it sees anything.
+/// How often what this process saw is reported, while it sees anything. Failures enough to open it are told at once:
+/// a `money` that refuses in a millisecond would be asked for thousands before the next report.
 const REPORT: Duration = Duration::from_millis(250);
 /// How often the state is read while there is nothing to report. A replica that has nothing to do reads rarely.
 const IDLE: Duration = Duration::from_secs(2);
@@ -104,6 +105,7 @@ impl Breaker {
 
     /// Counts what an answer says about the health of `money`.
     pub(super) async fn observe(&self, answer: &Answer) {
+        let mut enough = false;
         match answer.verdict {
             Verdict::Paid
             | Verdict::Refused
@@ -114,11 +116,12 @@ impl Breaker {
                 self.shared.successes.fetch_add(1, Ordering::Relaxed);
             }
             Verdict::Unknown | Verdict::NotExecuted => {
-                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                let before = self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                enough = before + 1 == self.shared.policy.min_failures;
             }
             Verdict::KeyReused | Verdict::KeyExpired | Verdict::Fault => {}
         }
-        if self.shared.state.load(Ordering::Relaxed) == HALF_OPEN {
+        if enough || self.shared.state.load(Ordering::Relaxed) == HALF_OPEN {
             self.tell().await;
         }
     }

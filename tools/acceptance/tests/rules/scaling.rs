@@ -123,11 +123,11 @@ fn all_replicas_stop_when_the_breaker_opens_and_money_sees_probes_alone_until_th
     assert!(used <= seen as i64, "{used} attempts were used up by {seen} probes");
     let paid = || replicas().map(|stage| stage.metric("payout_stage_items_completed_total", "outcome=\"success\""));
     let paid_before: Vec<f64> = paid().collect();
-    world.money.heal();
+    // As slow as before: what the retriers hold does not keep up with what nobody has taken.
+    world.money.faults(json!({"latency_ms": 20}));
     world.completed(&campaign, LONG);
     let payers: Vec<(f64, f64)> = paid().zip(paid_before).take(stages.payers.len()).collect();
-    // Which of them is in time for what the retriers have not taken by then is left to chance.
-    assert!(payers.iter().any(|(now, before)| now > before), "no payer went on: {payers:?}");
+    assert!(payers.iter().all(|(now, before)| now > before), "a payer did not go on: {payers:?}");
     assert!(states(|state| state == 0.0), "a replica still sees it open");
     world.books(&campaign).assert_paid_and_closed();
 }
