@@ -1,6 +1,7 @@
 //! Asking `money` about keys of FAILED targets, for an operator: under the same limit and breaker as all stages.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -77,6 +78,7 @@ impl Inquiry {
 
     /// Finds out about each of these whether it may be tried again; never [`Step::Ask`]. In no particular order.
     /// Repeating it is harmless: a look-up changes nothing, and a cancel burns only the key of a row that is FAILED.
+    /// After an answer that says that `money` does not take what it is sent, nothing more is asked.
     pub async fn prove(&self, promotion: &Promotion, questions: Vec<Question>) -> Vec<(TargetId, Step)> {
         self.shared.breaker.learn().await;
         let (give, take) = async_channel::bounded(questions.len().max(1));
@@ -86,9 +88,9 @@ impl Inquiry {
             let _ = give.try_send(question);
         }
         give.close();
-        let mut asking = JoinSet::new();
+        let (mut asking, fault) = (JoinSet::new(), Arc::new(AtomicBool::new(false)));
         for _ in 0..workers {
-            asking.spawn(work(Arc::clone(&self.shared), promotion.clone(), take.clone()));
+            asking.spawn(work(Arc::clone(&self.shared), promotion.clone(), take.clone(), Arc::clone(&fault)));
         }
         asking.join_all().await.into_iter().flatten().collect()
     }
@@ -98,22 +100,35 @@ async fn work(
     shared: Arc<Shared>,
     promotion: Promotion,
     queue: async_channel::Receiver<Question>,
+    fault: Arc<AtomicBool>,
 ) -> Vec<(TargetId, Step)> {
     let mut connection = shared.money.connection();
     let mut proved = Vec::new();
     while let Ok(question) = queue.recv().await {
-        let step = exchange(&shared, &mut connection, &promotion, &question).await;
+        let step = exchange(&shared, &mut connection, &promotion, &question, &fault).await;
+        if step == Step::Leave(Unproved::Fault) {
+            fault.store(true, Ordering::Relaxed);
+        }
         proved.push((question.target, step));
     }
     proved
 }
 
 /// At most a look-up and a cancel.
-async fn exchange(shared: &Shared, connection: &mut Connection, promotion: &Promotion, question: &Question) -> Step {
+async fn exchange(
+    shared: &Shared,
+    connection: &mut Connection,
+    promotion: &Promotion,
+    question: &Question,
+    fault: &AtomicBool,
+) -> Step {
     let row = &question.row;
     let key = IdempotencyKey::new(&promotion.campaign_code, question.customer, row.generation);
     let mut step = shared.rules.requeue(row, question.takes, shared.store.now());
     while let Step::Ask(request) = step {
+        if fault.load(Ordering::Relaxed) {
+            return Step::Leave(Unproved::Fault);
+        }
         if !may_ask(shared).await || !shared.rules.may_still_send(row, request, shared.store.now()) {
             return Step::Leave(Unproved::NoAnswer);
         }

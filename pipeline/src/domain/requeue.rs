@@ -134,6 +134,8 @@ pub enum Step {
 pub enum Unproved {
     /// `money` gave no answer, or none that says anything. Asking again may help.
     NoAnswer,
+    /// `money` does not take what it is sent: a fault of contract or configuration, such as a wrong token.
+    Fault,
     /// The key is being executed right now. Asking again helps.
     Executing,
     /// The key was not seen, and cannot be cancelled here.
@@ -153,6 +155,7 @@ impl Unproved {
     pub fn code(self) -> &'static str {
         match self {
             Self::NoAnswer => "NO_ANSWER",
+            Self::Fault => "MONEY_FAULT",
             Self::Executing => "EXECUTING",
             Self::NotSeen => "NOT_SEEN",
             Self::NotFinal => "REFUSAL_NOT_FINAL",
@@ -213,7 +216,8 @@ impl Rules {
             Verdict::KeyReused => Step::Leave(Unproved::KeyReused),
             Verdict::KeyExpired => Step::Leave(Unproved::KeyExpired),
             Verdict::Executing => Step::Leave(Unproved::Executing),
-            Verdict::NotExecuted | Verdict::Unknown | Verdict::Fault => Step::Leave(Unproved::NoAnswer),
+            Verdict::NotExecuted | Verdict::Unknown => Step::Leave(Unproved::NoAnswer),
+            Verdict::Fault => Step::Leave(Unproved::Fault),
         }
     }
 
@@ -337,6 +341,8 @@ mod tests {
             (FULL, young, Request::Cancel, Verdict::RefusalNotListed, Step::Leave(Unproved::NotFinal)),
             (FULL, young, Request::Cancel, Verdict::NotSeen, Step::Leave(Unproved::NotSeen)),
             (FULL, young, Request::Cancel, Verdict::Unknown, Step::Leave(Unproved::NoAnswer)),
+            (FULL, young, Request::LookUp, Verdict::Fault, Step::Leave(Unproved::Fault)),
+            (FULL, young, Request::Cancel, Verdict::Fault, Step::Leave(Unproved::Fault)),
         ];
         for (line, (rules, row, request, verdict, step)) in (1..).zip(answers) {
             assert_eq!(rules.requeue_answered(&row, request, verdict, now()), step, "line {line}: {verdict:?}");

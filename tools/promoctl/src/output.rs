@@ -1,7 +1,7 @@
 //! How figures and tables look.
 
 use chrono::NaiveDateTime;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use pipeline::domain::Amount;
 use serde::Serializer;
 
@@ -9,6 +9,8 @@ use serde::Serializer;
 pub(crate) fn table<const N: usize>(header: [&str; N], right: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
+    // Cells are wrapped where a terminal is too narrow; in a pipe there is no width.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);
     for at in right {
         if let Some(column) = table.column_mut(*at) {

@@ -200,6 +200,33 @@ fn an_unknown_outcome_is_never_requeued() {
 }
 
 #[test]
+fn a_money_that_does_not_take_the_operators_token_is_asked_no_more_and_the_plan_goes_on_later() {
+    // What `prove` has under way at most.
+    const AT_ONCE: usize = 32;
+    let world = refusing().start();
+    let campaign = world.write(&Plan::points("SPRING", 600));
+    let _stages = world.run(1);
+    world.completed(&campaign, LONG);
+    let plan = plan(&world, &campaign, &[]);
+    let targets = plan["targets"].as_u64().expect("a count");
+    assert!(targets > 3 * AT_ONCE as u64, "{targets} targets do not show that the rest is not asked about");
+    world.money.faults(serde_json::json!({"unauthorized": true}));
+    let asked = || world.money.journal().iter().filter(|visit| visit.kind != "charge").count();
+    let before = asked();
+    let (code, done) = apply(&world, &plan, &[]);
+    assert_eq!((code, &done["requeued"]), (3, &Value::from(0)), "{done}");
+    assert_eq!(done["unproved"]["MONEY_FAULT"]["targets"], targets, "{done}");
+    assert!(done["ended"].as_str().is_some_and(|why| why.contains("MONEY_TOKEN")), "{done}");
+    let more = asked() - before;
+    assert!((1..=AT_ONCE).contains(&more), "{more} questions");
+    world.money.heal();
+    let (code, done) = apply(&world, &plan, &[]);
+    assert_eq!((code, &done["next_key"]), (0, &Value::from(targets)), "{done}");
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
 fn what_money_calls_paid_is_looked_up_and_never_paid_again() {
     let world = World::plain();
     let campaign = world.write(&Plan::points("SPRING", 50));

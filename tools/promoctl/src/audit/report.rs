@@ -193,7 +193,6 @@ impl Printed {
                 .map_or_else(String::new, |entries| format!("  {} ledger entries", output::count(entries)))
         );
         let mut table = output::table(["", "invariant", "compared", "checked", "breaches", "targets"], &[3, 4]);
-        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
         for line in &self.invariants {
             let compared = if line.compared.is_empty() { "not checked".to_owned() } else { line.compared.join("; ") };
             let targets: Vec<String> = line.target_ids.iter().map(i64::to_string).collect();

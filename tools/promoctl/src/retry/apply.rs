@@ -3,13 +3,14 @@
 mod report;
 mod room;
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use pipeline::charging::{self, Inquiry};
-use pipeline::domain::requeue::KeyTaken;
+use pipeline::domain::requeue::{KeyTaken, Unproved};
 use pipeline::domain::{Amount, PlanId, Promotion, PromotionStatus, TargetId};
 use pipeline::requeue::{RequeueError, Requeuer, Risk};
 use pipeline::store::{Open, OperatorAct, PlanStatus, RetryPlan, SliceRefused};
@@ -30,6 +31,9 @@ const SLICE: u64 = 5_000;
 const SLICES_OF_WINDOW: u64 = 16;
 /// Groups of a plan that are looked through for keys that need proof: there are two for each error code.
 const MAX_GROUPS: u32 = 1_000;
+/// Why the rest is not even asked about.
+const FAULT: &str = "money does not take what promoctl sends, so no more was asked; compare MONEY_URL and MONEY_TOKEN with the \
+                     payers', then apply the plan again";
 
 #[derive(Args, Debug)]
 pub(crate) struct ApplyArgs {
@@ -223,7 +227,13 @@ async fn slices(
             break;
         }
         match requeuer.slice(promotion, plan.id, &page, &act).await {
-            Ok(done) => report.add(&page, &done),
+            Ok(done) => {
+                report.add(&page, &done);
+                if done.unproved.iter().any(|(_, why)| *why == Unproved::Fault) {
+                    report.ended = Some(FAULT.to_owned());
+                    break;
+                }
+            }
             Err(RequeueError::Refused(refused)) => {
                 report.ended = Some(refused_now(refused));
                 break;
@@ -269,8 +279,13 @@ fn bar(session: &Session, targets: u64) -> ProgressBar {
             Format::Json => ProgressDrawTarget::hidden(),
         },
     );
-    let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} targets, {per_sec}, {eta} left");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} targets, {rate}, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // An error is one of the terminal.
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    };
+    bar.with_style(style.with_key("rate", rate))
 }
 
 #[cfg(test)]

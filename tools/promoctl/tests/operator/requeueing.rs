@@ -164,6 +164,16 @@ async fn applying_moves_exactly_the_planned_rows_and_reopens_the_promotion() {
         settled.success += hash["success_count"];
     }
     assert_eq!((entries, settled.published, settled.fail, settled.success), (3, 10, 3, 4));
+    // Their entries have ids of a requeue, and are listed by target and row like all others.
+    for partition in 0..2 {
+        let read = ["GROUP", "payers", "payer-1", "STREAMS", &stream(id, partition), ">"];
+        redis::cmd("XREADGROUP").arg(&read).query::<redis::Value>(&mut redis).unwrap();
+    }
+    let list = field.json(&["pending", "list", "--promotion", &id.to_string()]);
+    let listed = list["data"].as_array().unwrap().iter().map(|line| (&line["target_id"], &line["process_status"]));
+    let mut listed: Vec<_> = listed.map(|(target, row)| (target.as_i64().unwrap(), row.as_str().unwrap())).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, [1002, 1003, 1004].map(|target| (target, "RETRYING")), "{list}");
     let acts = field.acts("retry slice").await;
     assert_eq!(acts, [("tester".to_owned(), "mended".to_owned(), 3, "301.50".to_owned())]);
     assert_eq!(field.acts("retry apply").await.len(), 1);

@@ -91,7 +91,8 @@ impl Sample {
         let age = self.paid_amount_age_seconds.filter(|age| *age > 0).map(|age| format!(" ({age} s ago)"));
         let paid = self.paid_amount.map_or_else(|| "-".to_owned(), money);
         let planned = money(self.planned_amount);
-        format!("{:.0}/s  money {paid}{} of {planned}  left {left}", self.rate, age.unwrap_or_default())
+        let rate = output::group(&format!("{:.0}", self.rate));
+        format!("{rate}/s  money {paid}{} of {planned}  left {left}", age.unwrap_or_default())
     }
 }
 
