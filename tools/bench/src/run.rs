@@ -119,8 +119,10 @@ pub async fn run(options: &Options) -> Result<()> {
 async fn measure(options: &Options) -> Result<Report> {
     let dir = servers::workspace_dir().join(".run/bench");
     fs::create_dir_all(&dir)?;
-    // A demo holds the same lock: it would empty the folder, and take the processor.
-    let lock = fs::File::create(servers::workspace_dir().join(".run/lock"))?;
+    // A demo holds the same lock: it would take the processor.
+    let demo = servers::workspace_dir().join(".run/demo");
+    fs::create_dir_all(&demo)?;
+    let lock = fs::File::create(demo.join("lock"))?;
     lock.try_lock().context("a demo or another benchmark is running here")?;
     let logs = dir.join("logs");
     if logs.exists() {

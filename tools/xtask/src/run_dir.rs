@@ -1,4 +1,4 @@
-//! The git-ignored folder `.run/` with everything of one demo, and who runs in it.
+//! The git-ignored folder `.run/demo/` with everything of one demo, and who runs in it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -14,7 +14,7 @@ use servers::{ProcessId, poll};
 const GRACE: Duration = Duration::from_secs(20);
 const KILL_BOUND: Duration = Duration::from_secs(10);
 
-/// `.run/`: one line `PID@START NAME` for each process in `pids`, in the order of their start. The start time makes sure
+/// `.run/demo/`: one line `PID@START NAME` for each process in `pids`, in the order of their start. The start time makes sure
 /// that only the very process that was started is ever ended, never one that has its pid later.
 #[derive(Debug)]
 pub(crate) struct RunDir {
@@ -31,9 +31,9 @@ impl RunDir {
         Self { path, pids: Mutex::default(), ending: AtomicBool::new(false), _lock: None }
     }
 
-    /// The workspace's `.run`.
+    /// The workspace's `.run/demo`: what the other commands leave in `.run` is none of a demo's business.
     pub(crate) fn default_path() -> PathBuf {
-        servers::workspace_dir().join(".run")
+        servers::workspace_dir().join(".run/demo")
     }
 
     /// The folder for a new demo: emptied, and refused while another demo runs in it.
@@ -43,7 +43,7 @@ impl RunDir {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!("another demo is running here"),
-            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock .run/lock"),
+            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock .run/demo/lock"),
         }
         let dir = Self { path, pids: Mutex::default(), ending: AtomicBool::new(false), _lock: Some(lock) };
         if let Some((name, id)) = dir.running()?.first() {
@@ -96,11 +96,11 @@ impl RunDir {
         let text = match fs::read_to_string(self.join("pids")) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).context("cannot read .run/pids"),
+            Err(error) => return Err(error).context("cannot read .run/demo/pids"),
         };
         let mut running = Vec::new();
         for line in text.lines() {
-            let (id, name) = line.split_once(' ').with_context(|| format!("cannot read .run/pids: {line:?}"))?;
+            let (id, name) = line.split_once(' ').with_context(|| format!("cannot read .run/demo/pids: {line:?}"))?;
             let id: ProcessId = id.parse()?;
             if id.is_running() {
                 running.push((name.to_owned(), id));

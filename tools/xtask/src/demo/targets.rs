@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// The file's name in `.run/`.
+    /// The file's name in `.run/demo/`.
     pub(crate) fn file(self) -> &'static str {
         match self {
             Self::Point => "points.csv",
