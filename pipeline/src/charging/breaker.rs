@@ -11,8 +11,8 @@ use crate::metrics::{self, BreakerState};
 use crate::shutdown::Shutdown;
 use crate::streams::{self, BreakerPolicy, Streams};
 
-/// How often what this process saw is reported, while it sees anything. Failures enough to open it are told at once:
-/// a `money` that refuses in a millisecond would be asked for thousands before the next report.
+/// How often what this process saw is reported, while it sees anything. Not sooner: failures often answer faster than
+/// payments, so the first answers after a pause would open it again and again.
 const REPORT: Duration = Duration::from_millis(250);
 /// How often the state is read while there is nothing to report. A replica that has nothing to do reads rarely.
 const IDLE: Duration = Duration::from_secs(2);
@@ -105,7 +105,6 @@ impl Breaker {
 
     /// Counts what an answer says about the health of `money`.
     pub(super) async fn observe(&self, answer: &Answer) {
-        let mut enough = false;
         match answer.verdict {
             Verdict::Paid
             | Verdict::Refused
@@ -116,12 +115,11 @@ impl Breaker {
                 self.shared.successes.fetch_add(1, Ordering::Relaxed);
             }
             Verdict::Unknown | Verdict::NotExecuted => {
-                let before = self.shared.failures.fetch_add(1, Ordering::Relaxed);
-                enough = before + 1 == self.shared.policy.min_failures;
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
             }
             Verdict::KeyReused | Verdict::KeyExpired | Verdict::Fault => {}
         }
-        if enough || self.shared.state.load(Ordering::Relaxed) == HALF_OPEN {
+        if self.shared.state.load(Ordering::Relaxed) == HALF_OPEN {
             self.tell().await;
         }
     }

@@ -90,7 +90,9 @@ fn all_replicas_stop_when_the_breaker_opens_and_money_sees_probes_alone_until_th
         .set("PAYOUT_BREAKER_WINDOW", "2s")
         .set("PAYOUT_BREAKER_OPEN_FOR", "1s")
         .set("PAYOUT_BREAKER_OPEN_CAP", "1s")
-        // Most is not taken yet when it opens, so that payers have something to go on with.
+        // Most is not taken yet when it opens, so that payers have something to go on with. What answers 503 answers
+        // at once, and the breaker hears of it four times a second.
+        .set("PAYOUT_MONEY_MAX_RPS", "1000")
         .set("PAYOUT_PAYER_BATCH", "50")
         .set("PAYOUT_PAYER_IN_FLIGHT", "100")
         .start();
