@@ -69,7 +69,7 @@ struct RunArgs {
     /// End at the first failure
     #[arg(long)]
     stop_at_first: bool,
-    /// Write the figures into the report on reliability
+    /// Write the figures into the report on reliability; nightly and release do so anyway
     #[arg(long)]
     report: bool,
     /// Keep the folders of the lanes: logs of their last iterations
@@ -181,7 +181,7 @@ fn run(args: &RunArgs) -> Result<bool> {
     }
     let (tally, minutes) = (tally?, begun.elapsed().as_secs_f64() / 60.0);
     report::print(&tally, minutes);
-    if args.report {
+    if args.report || args.profile.is_whole() {
         report::save(sections.0, sections.1, &tally, minutes)?;
     }
     Ok(verdict(args.profile, &tally))
