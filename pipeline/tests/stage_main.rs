@@ -53,8 +53,8 @@ async fn stage(context: Context, behaviour: String) -> anyhow::Result<()> {
         "stuck" => std::future::pending().await,
         _ => {
             context.shutdown.wait().await;
-            // What it holds takes a moment, in which the probes can be asked.
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            // What it holds takes until the probes have been asked: its input ends then.
+            tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
             Ok(())
         }
     }
@@ -86,6 +86,7 @@ fn command(behaviour: &str, more: &[(&str, &str)]) -> Command {
         .env("MONEY_TOKEN", CANARY)
         .env("PAYOUT_CONSUMER_NAME", "here")
         .envs(more.iter().copied())
+        .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .stdout(Stdio::piped());
     command
@@ -205,6 +206,7 @@ fn a_stage_drains_at_the_first_signal() {
     running.signal("TERM");
     let draining = running.get_until("/readyz", "draining");
     assert!(draining.contains("503") && running.get("/livez").contains("200 OK"));
+    drop(running.child.stdin.take());
     assert!(running.line_with("drained").contains("\"complete\":true"));
     assert_eq!(running.code(), 0);
 
