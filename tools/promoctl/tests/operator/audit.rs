@@ -79,8 +79,7 @@ impl Scene {
         let targets = [field.publish(id, 0).await, field.publish(id, 1).await];
         let mut scene = Self { field, ledger, id, targets };
         for number in 0..2 {
-            let args = ["GROUP", "payers", "payer-1", "COUNT", "100", "STREAMS", &stream(id, number), ">"];
-            redis::cmd("XREADGROUP").arg(&args).query::<redis::Value>(&mut scene.field.redis).unwrap();
+            scene.field.deliver(id, number, "payer-1", 100);
         }
         for target in 1001..=1008 {
             scene.finish(target, "SUCCESS", Counter::Success).await;

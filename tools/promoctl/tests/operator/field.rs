@@ -216,6 +216,13 @@ impl Field {
         .await
         .unwrap()
     }
+
+    /// Delivers this many entries of a partition, at most, to a consumer.
+    pub(crate) fn deliver(&mut self, promotion: i64, partition: u32, consumer: &str, most: u32) {
+        let (most, stream) = (most.to_string(), stream(promotion, partition));
+        let read = ["GROUP", "payers", consumer, "COUNT", &most, "STREAMS", &stream, ">"];
+        redis::cmd("XREADGROUP").arg(&read).query::<redis::Value>(&mut self.redis).unwrap();
+    }
 }
 
 /// A stream's key.

@@ -74,9 +74,7 @@ async fn pending_entries_and_consumers_are_listed_with_their_rows() {
     let mut all = 0;
     for partition in 0..2 {
         all += field.publish(id, partition).await.len();
-        let stream = crate::field::stream(id, partition);
-        let read = ["GROUP", "payers", "payer-1", "COUNT", "10", "STREAMS", &stream, ">"];
-        redis::cmd("XREADGROUP").arg(&read).query::<redis::Value>(&mut field.redis).unwrap();
+        field.deliver(id, partition, "payer-1", 10);
     }
     field.result(id, 1001, "PENDING").await;
     let list = field.json(&["pending", "list", "--promotion", &name]);

@@ -11,18 +11,12 @@ async fn parked(field: &mut Field) -> i64 {
     let id = field.promotion(Shape { targets: 6, partitions: 1, status: "IN_PROGRESS", started: true }).await;
     field.publish(id, 0).await;
     for (consumer, count) in [("retry", 2), ("held", 1), ("payer-1", 2)] {
-        read(field, id, consumer, count);
+        field.deliver(id, 0, consumer, count);
     }
     for target in 1001..=1003 {
         field.result(id, target, "PENDING").await;
     }
     id
-}
-
-fn read(field: &mut Field, promotion: i64, consumer: &str, count: u32) {
-    let (count, stream) = (count.to_string(), stream(promotion, 0));
-    let read = ["GROUP", "payers", consumer, "COUNT", &count, "STREAMS", &stream, ">"];
-    redis::cmd("XREADGROUP").arg(&read).query::<redis::Value>(&mut field.redis).unwrap();
 }
 
 /// A command with more arguments behind it.
@@ -116,7 +110,7 @@ async fn an_entry_that_was_made_again_is_listed_with_its_target_and_its_row() {
     let id = number.to_string();
     field.sql("UPDATE campaign_promotion_point_results SET retry_count = 4 WHERE point_target_id = 1002").await;
     field.ctl(&["repair", &id, "--reason", "a test", "--yes"]).ok().unwrap();
-    read(&mut field, number, "retry", 3);
+    field.deliver(number, 0, "retry", 3);
     let lines = |more: &[&str]| {
         let list = field.json(&[&["pending", "list", "--promotion", &id], more].concat());
         let of = |line: &Value| {
@@ -139,7 +133,7 @@ async fn consumers_that_hold_nothing_are_removed_and_no_other() {
     let number = parked(&mut field).await;
     let id = number.to_string();
     // One that holds nothing any more, and one that asked and got nothing.
-    read(&mut field, number, "payer-2", 1);
+    field.deliver(number, 0, "payer-2", 1);
     redis::cmd("XACK").arg(stream(number, 0)).arg("payers").arg("1006-0").query::<u64>(&mut field.redis).unwrap();
     redis::cmd("XGROUP")
         .arg(&["CREATECONSUMER", &stream(number, 0), "payers", "payer-3"])

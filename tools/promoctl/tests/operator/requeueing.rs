@@ -135,7 +135,7 @@ async fn a_filter_means_exactly_what_it_says() {
 
 #[tokio::test]
 async fn applying_moves_exactly_the_planned_rows_and_reopens_the_promotion() {
-    let field = Field::new().await;
+    let mut field = Field::new().await;
     let id = ended(&field).await;
     let plan = plan(&field, id, &["--error-code", "HTTP_429"]);
     let (code, done, error) = apply(&field, &plan, &[]);
@@ -166,8 +166,7 @@ async fn applying_moves_exactly_the_planned_rows_and_reopens_the_promotion() {
     assert_eq!((entries, settled.published, settled.fail, settled.success), (3, 10, 3, 4));
     // Their entries have ids of a requeue, and are listed by target and row like all others.
     for partition in 0..2 {
-        let read = ["GROUP", "payers", "payer-1", "STREAMS", &stream(id, partition), ">"];
-        redis::cmd("XREADGROUP").arg(&read).query::<redis::Value>(&mut redis).unwrap();
+        field.deliver(id, partition, "payer-1", 10);
     }
     let list = field.json(&["pending", "list", "--promotion", &id.to_string()]);
     let listed = list["data"].as_array().unwrap().iter().map(|line| (&line["target_id"], &line["process_status"]));

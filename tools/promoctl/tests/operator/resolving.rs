@@ -1,4 +1,4 @@
-use crate::field::{Field, Shape, stream};
+use crate::field::{Field, Shape};
 
 async fn waiting(field: &mut Field) -> i64 {
     let id = field.promotion(Shape { targets: 3, partitions: 1, status: "IN_PROGRESS", started: true }).await;
@@ -6,8 +6,7 @@ async fn waiting(field: &mut Field) -> i64 {
     field.result(id, 1001, "PENDING").await;
     field.result(id, 1002, "PENDING").await;
     field.sql("UPDATE campaign_promotion_point_results SET waits_for = 'UNKNOWN_OUTCOME', may_have_executed = 1 WHERE point_target_id = 1001").await;
-    let read = ["GROUP", "payers", "held", "COUNT", "1", "STREAMS", &stream(id, 0), ">"];
-    redis::cmd("XREADGROUP").arg(&read).query::<redis::Value>(&mut field.redis).unwrap();
+    field.deliver(id, 0, "held", 1);
     id
 }
 

@@ -141,8 +141,7 @@ async fn a_target_is_shown_whole_and_its_customer_and_reason_are_hidden() {
         ))
         .await;
     field.publish(id, 0).await;
-    let read = ["GROUP", "payers", "retry", "COUNT", "3", "STREAMS", &stream(id, 0), ">"];
-    redis::cmd("XREADGROUP").arg(&read).query::<redis::Value>(&mut field.redis).unwrap();
+    field.deliver(id, 0, "retry", 3);
     let letter = |target: i64| DeadLetter {
         version: 1,
         kind: "POINT".into(),
@@ -220,8 +219,7 @@ async fn where_a_targets_entry_is_is_told_at_every_station() {
     assert!(place(&field, "1001").contains("no stream"));
     field.publish(id, 0).await;
     assert!(place(&field, "1001").contains("not delivered yet"));
-    let read = ["GROUP", "payers", "payer-1", "COUNT", "2", "STREAMS", &stream(id, 0), ">"];
-    redis::cmd("XREADGROUP").arg(&read).query::<redis::Value>(&mut field.redis).unwrap();
+    field.deliver(id, 0, "payer-1", 2);
     assert_eq!(place(&field, "1002"), "delivered to payer-1");
     redis::cmd("XDEL").arg(stream(id, 0)).arg("1002-0").query::<u64>(&mut field.redis).unwrap();
     assert!(place(&field, "1002").contains("deleted by somebody else"));
