@@ -120,7 +120,7 @@ async fn measure(options: &Options) -> Result<Report> {
     let dir = servers::workspace_dir().join(".run/bench");
     fs::create_dir_all(&dir)?;
     // A demo holds the same lock: it would take the processor.
-    let demo = servers::workspace_dir().join(".run/demo");
+    let demo = servers::demo_dir();
     fs::create_dir_all(&demo)?;
     let lock = fs::File::create(demo.join("lock"))?;
     lock.try_lock().context("a demo or another benchmark is running here")?;

@@ -15,6 +15,11 @@ pub fn workspace_dir() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
+/// Where a demo runs: emptied by the next one. Who holds its file `lock` keeps demos and benchmarks away.
+pub fn demo_dir() -> PathBuf {
+    workspace_dir().join(".run/demo")
+}
+
 /// The directory with the binaries of the profile that this very program was built with, for example `target/debug`.
 pub fn profile_dir() -> Result<PathBuf> {
     let exe = std::env::current_exe().context("cannot find the running program")?;

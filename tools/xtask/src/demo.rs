@@ -62,7 +62,7 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     install::ensure()?;
     build::release()?;
-    let dir = Arc::new(RunDir::claim(RunDir::default_path())?);
+    let dir = Arc::new(RunDir::claim(servers::demo_dir())?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     end_on_signal(&runtime, Arc::clone(&dir));
 

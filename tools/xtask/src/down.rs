@@ -8,7 +8,7 @@ use crate::run_dir::RunDir;
 
 /// Ends exactly the processes that were recorded; the data stays until the next demo.
 pub(crate) fn run() -> Result<ExitCode> {
-    let ended = RunDir::open(RunDir::default_path()).end_all()?;
+    let ended = RunDir::open(servers::demo_dir()).end_all()?;
     if ended.is_empty() {
         println!("nothing is running");
     } else {

@@ -31,11 +31,6 @@ impl RunDir {
         Self { path, pids: Mutex::default(), ending: AtomicBool::new(false), _lock: None }
     }
 
-    /// The workspace's `.run/demo`: what the other commands leave in `.run` is none of a demo's business.
-    pub(crate) fn default_path() -> PathBuf {
-        servers::workspace_dir().join(".run/demo")
-    }
-
     /// The folder for a new demo: emptied, and refused while another demo runs in it.
     pub(crate) fn claim(path: PathBuf) -> Result<Self> {
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
