@@ -15,6 +15,8 @@ use pipeline::money::{Money, MoneyConfigError};
 use server::Step::{Close, Drip, Flood, Hang, Read, Reset, Send};
 use server::{PATH, Server, answer, charge, key, money_key, paid, settings};
 
+/// What no answer may take, on a machine that stands still for a while, too.
+const BOUND: Duration = Duration::from_secs(20);
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
 
 fn send(text: impl Into<String>) -> server::Step {
@@ -139,7 +141,7 @@ async fn what_comes_before_the_end_of_an_answer_decides_what_is_known() {
         let started = Instant::now();
         let answer = charge(&mut server.connection(), 1).await;
         assert_eq!((answer.verdict, answer.code.as_ref()), (verdict, code), "{name}");
-        assert!(started.elapsed() < Duration::from_millis(1500), "{name} took {:?}", started.elapsed());
+        assert!(started.elapsed() < BOUND, "{name} took {:?}", started.elapsed());
         assert_eq!(server.connections(), 1, "{name}: nothing was sent twice");
     }
 }

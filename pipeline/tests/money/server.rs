@@ -161,7 +161,7 @@ pub fn settings(url: String) -> Settings {
     Settings {
         url,
         token: Some("secret-token".to_owned()),
-        timeout: Duration::from_millis(400),
+        timeout: Duration::from_secs(1),
         connect_timeout: Duration::from_millis(300),
         final_error_codes: vec!["CLOSED".to_owned()],
         body_limit: BODY_LIMIT,

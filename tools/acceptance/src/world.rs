@@ -73,6 +73,15 @@ impl Build {
         self
     }
 
+    /// For a test whose subject is no timeout and no takeover: a machine that stands still for a few seconds makes no
+    /// outcome unknown and gives nothing back unsent.
+    #[must_use]
+    pub fn unhurried(self) -> Self {
+        self.set("PAYOUT_MONEY_TIMEOUT", "5s")
+            .set("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "30s")
+            .set("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "60s")
+    }
+
     /// Starts the servers and makes the schema with `promoctl migrate`.
     ///
     /// # Panics

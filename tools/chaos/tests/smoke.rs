@@ -23,7 +23,7 @@ fn whatever_breaks_for_a_while_nobody_is_lost_and_nobody_is_paid_twice() {
             seed,
             first: 0,
             iterations,
-            lanes: 3,
+            lanes: 2,
             bounds: SMALL,
             stop_at_first: false,
             extra: Vec::new(),

@@ -11,7 +11,7 @@ use servers::{ProcessId, Redis, RedisOptions};
 /// One inline command; its reply up to the first line end.
 fn ask(redis: &Redis, command: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", redis.port()))?;
-    stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes())?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply)?;

@@ -19,7 +19,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Step::cargo("clippy", ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         // Tests start these as processes and take what is there: it must be what was written.
         Step::cargo("binaries", ["build", "--workspace", "--bins"]),
-        Step::cargo("tests", ["test", "--workspace"]).env("RUST_TEST_THREADS", &test_threads()),
+        Step::cargo("tests", ["test", "--workspace", "--no-fail-fast"]).env("RUST_TEST_THREADS", &test_threads()),
         Step::cargo("docs", ["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
     ])
 }

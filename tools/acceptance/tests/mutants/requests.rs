@@ -86,6 +86,7 @@ fn nothing_is_sent_a_second_after_a_stop() {
 fn what_a_payer_works_on_is_left_to_it() {
     let world = World::build()
         .money(&["--latency-ms", "300"])
+        .set("PAYOUT_MONEY_TIMEOUT", "10s")
         .set("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "1m")
         .set("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "10m")
         .start();

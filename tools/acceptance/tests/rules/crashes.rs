@@ -31,7 +31,7 @@ fn a_payer_that_was_killed_and_restarted_under_its_name_pays_on() {
 
 #[test]
 fn what_a_dead_payer_held_is_taken_over_by_the_retrier() {
-    let world = slow().start();
+    let world = slow().set("PAYOUT_MONEY_CONCURRENCY", "8").start();
     let campaign = world.write(&Plan::vouchers("SPRING", 2000));
     let stages = world.run(2);
     world.paid(500, LONG);

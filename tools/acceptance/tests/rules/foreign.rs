@@ -48,7 +48,7 @@ fn a_promotion_that_does_not_add_up_fails_and_says_what_differs() {
 
 #[test]
 fn targets_that_cannot_be_paid_are_never_called_and_counted_like_any_other() {
-    let world = World::plain();
+    let world = World::build().unhurried().start();
     let campaign = world.write(&Plan::points("SPRING", 1000).without_default());
     let _stages = world.run(2);
     world.completed(&campaign, LONG);

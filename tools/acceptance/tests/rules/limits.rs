@@ -1,10 +1,21 @@
 //! The shared request limit, a money service that is away or rejects us, a full Redis.
 
-use acceptance::{Plan, World, secs, until};
+use std::collections::BTreeMap;
+
+use acceptance::{Build, Plan, World, secs, until};
 use serde_json::json;
 use servers::RedisOptions;
 
 use crate::LONG;
+
+/// Most is not paid yet when something happens to `money` behind the first few hundred.
+fn slow() -> Build {
+    World::build()
+        .money(&["--latency-ms", "10"])
+        .set("PAYOUT_MONEY_MAX_RPS", "300")
+        .set("PAYOUT_PAYER_BATCH", "25")
+        .set("PAYOUT_PAYER_IN_FLIGHT", "50")
+}
 
 #[test]
 fn all_replicas_together_keep_the_request_limit_and_use_it() {
@@ -19,12 +30,17 @@ fn all_replicas_together_keep_the_request_limit_and_use_it() {
     assert!(highest <= LIMIT * 102 / 100, "{rate}");
     assert!(world.money.stat("/lookup/total") > 40, "look-ups count as well");
     // Used while there is enough to do: from the first second to where the last retries are waited for. At rest it is
-    // 95 % and more, which the benchmark measures; beside other tests, processes miss slots that they wake up late for.
+    // 95 % and more, which the benchmark measures; beside other tests, processes miss slots that they wake up late for,
+    // and all of them for as long as the machine stands still: the median of the seconds says what is used.
     let mut times: Vec<u64> = world.money.journal().iter().map(|visit| visit.at_us).collect();
     times.sort_unstable();
-    let (from, to) = (LIMIT as usize, times.len() * 85 / 100);
-    let per_second = (to - from) as f64 * 1e6 / (times[to] - times[from]) as f64;
-    assert!(per_second >= LIMIT as f64 * 0.85, "{per_second} requests a second of {LIMIT}");
+    let busy = &times[LIMIT as usize..times.len() * 85 / 100];
+    let mut seconds: BTreeMap<u64, u64> = BTreeMap::new();
+    busy.iter().for_each(|at| *seconds.entry((at - busy[0]) / 1_000_000).or_default() += 1);
+    seconds.pop_last(); // It is not a whole one.
+    let mut used: Vec<u64> = seconds.into_values().collect();
+    used.sort_unstable();
+    assert!(used[used.len() / 2] >= LIMIT * 85 / 100, "requests of {LIMIT} in each second: {used:?}");
 }
 
 #[test]
@@ -44,7 +60,7 @@ fn a_limit_is_used_where_the_timers_leave_little_time_to_wait_for_it() {
 
 #[test]
 fn a_money_that_rejects_us_fails_the_promotion_and_no_attempt_is_used_up() {
-    let world = World::build().money(&["--latency-ms", "10"]).start();
+    let world = slow().start();
     let campaign = world.write(&Plan::points("SPRING", 1500));
     let _stages = world.run(2);
     world.paid(300, LONG);
@@ -66,7 +82,7 @@ fn a_money_that_rejects_us_fails_the_promotion_and_no_attempt_is_used_up() {
 
 #[test]
 fn a_money_that_is_away_for_a_while_costs_time_and_nothing_else() {
-    let world = World::build().money(&["--latency-ms", "10"]).start();
+    let world = slow().start();
     let campaign = world.write(&Plan::points("SPRING", 1500));
     let stages = world.run(2);
     world.paid(300, LONG);
@@ -113,7 +129,7 @@ fn nobody_keeps_the_permission_to_probe_who_cannot_use_it() {
 
 #[test]
 fn a_money_that_hangs_up_on_everybody_for_a_while_loses_nobody() {
-    let world = World::build().money(&["--latency-ms", "10"]).start();
+    let world = slow().start();
     let campaign = world.write(&Plan::vouchers("SPRING", 1000));
     let _stages = world.run(2);
     world.paid(300, LONG);

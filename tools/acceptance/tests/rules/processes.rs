@@ -14,6 +14,7 @@ fn a_payer_that_was_frozen_past_the_visibility_timeout_wakes_up_harmless() {
     let world = World::build()
         .money(&["--latency-ms", "20", "--jitter-ms", "20", "--fail-before", "0.05"])
         .set("PAYOUT_DISPATCHER_WINDOW", "400")
+        .set("PAYOUT_MONEY_CONCURRENCY", "8")
         .start();
     let campaign = world.write(&Plan::points("SPRING", 3000));
     let stages = world.run(2);
@@ -60,6 +61,7 @@ fn a_sigterm_drains_within_the_grace_and_leaves_nothing_unsettled() {
         .money(&["--latency-ms", "50", "--jitter-ms", "50"])
         .set("PAYOUT_SHUTDOWN_GRACE", "10s")
         .set("PAYOUT_DISPATCHER_WINDOW", "400")
+        .unhurried()
         .start();
     let campaign = world.write(&Plan::points("SPRING", 3000));
     let stages = world.run(2);
@@ -144,11 +146,12 @@ fn faults_of_the_configuration_are_all_told_before_a_port_is_opened() {
 
 #[test]
 fn a_second_payer_under_a_name_that_is_in_use_is_refused() {
-    let world = World::build().money(&["--latency-ms", "20"]).start();
+    // The second waits for two leases.
+    let world = World::build().money(&["--latency-ms", "20"]).set("PAYOUT_CONSUMER_LEASE", "5s").start();
     let campaign = world.write(&Plan::points("SPRING", 1500));
     let stages = world.run(1);
     world.paid(100, LONG);
-    let second = world.launch("payer", "payer-1").run(secs(30)).unwrap();
+    let second = world.launch("payer", "payer-1").run(secs(60)).unwrap();
     assert_eq!(second.status.code(), Some(1), "{}", second.stderr);
     assert!((second.stdout + &second.stderr).contains("PAYOUT_CONSUMER_NAME"));
     world.completed(&campaign, LONG);

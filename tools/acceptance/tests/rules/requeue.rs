@@ -138,6 +138,7 @@ fn what_never_reached_execution_is_paid_under_its_own_key() {
     let world = World::build()
         .money(&["--too-many", "1", "--no-cancel"])
         .set("PAYOUT_MONEY_CANCEL", "false")
+        .unhurried()
         .set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000")
         .set("PAYOUT_RETRY_MAX_ATTEMPTS", "2")
         .start();

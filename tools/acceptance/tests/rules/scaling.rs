@@ -30,7 +30,7 @@ fn busiest_second(arrivals: &[u64]) -> usize {
 #[test]
 fn every_stage_is_doubled_and_halved_twice_during_a_run() {
     let world = World::build()
-        .money(&["--latency-ms", "30", "--lose", "0.03", "--fail-before", "0.05"])
+        .money(&["--latency-ms", "60", "--lose", "0.03", "--fail-before", "0.05"])
         .set("PAYOUT_DISPATCHER_WINDOW", "400")
         .set("PAYOUT_MONEY_CONCURRENCY", "8")
         .start();

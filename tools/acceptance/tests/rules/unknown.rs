@@ -109,7 +109,7 @@ fn without_a_cancel_attempts_that_run_out_wait_for_a_person_and_are_never_failed
 
 #[test]
 fn with_a_cancel_attempts_that_run_out_become_failed_only_when_the_key_is_burnt() {
-    let world = patient().money(&["--fail-before", "1"]).start();
+    let world = patient().money(&["--fail-before", "1"]).unhurried().start();
     let campaign = world.write(&Plan::points("SPRING", 300));
     let _stages = world.run(2);
     world.completed(&campaign, LONG);
@@ -155,7 +155,8 @@ fn a_request_that_executes_late_is_never_both_paid_and_failed() {
 
 #[test]
 fn attempts_that_never_reached_execution_may_fail_without_a_cancel() {
-    let world = patient().money(&["--too-many", "1", "--no-cancel"]).set("PAYOUT_MONEY_CANCEL", "false").start();
+    let world =
+        patient().money(&["--too-many", "1", "--no-cancel"]).set("PAYOUT_MONEY_CANCEL", "false").unhurried().start();
     let campaign = world.write(&Plan::points("SPRING", 300));
     let _stages = world.run(2);
     world.completed(&campaign, LONG);
@@ -173,6 +174,7 @@ fn one_unknown_attempt_among_rejected_ones_keeps_a_row_from_failing_without_a_ca
     let world = patient()
         .money(&["--too-many", "0.5", "--reset", "0.5", "--no-cancel"])
         .set("PAYOUT_MONEY_CANCEL", "false")
+        .unhurried()
         .start();
     let campaign = world.write(&Plan::points("SPRING", 300));
     let _stages = world.run(2);
@@ -217,6 +219,7 @@ fn nothing_is_sent_once_money_may_have_forgotten_the_key() {
         .money(&["--lose", "0.3", "--too-many", "0.1", "--forget-keys-after", "6s"])
         .set("PAYOUT_MONEY_KEY_RETENTION", "1m")
         .set("PAYOUT_MONEY_KEY_RETENTION_MARGIN", "55s")
+        .unhurried()
         .start();
     let campaign = world.write(&Plan::points("SPRING", 400));
     let _others = ["dispatcher", "payer", "summarizer"].map(|stage| world.stage(stage, stage));

@@ -54,7 +54,7 @@ async fn the_same_key_with_another_body_is_refused_with_422_and_not_paid() {
 
 #[tokio::test]
 async fn while_the_first_request_executes_every_other_one_gets_409() {
-    let (sandbox, client) = with(Faults { latency_ms: 1_500.0, ..Faults::default() }).await;
+    let (sandbox, client) = with(Faults { latency_ms: 5_000.0, ..Faults::default() }).await;
     let first = tokio::spawn({
         let client = client.clone();
         async move { client.charge("spring_7").await }

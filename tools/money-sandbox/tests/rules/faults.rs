@@ -101,7 +101,7 @@ async fn a_late_request_executes_after_its_client_gave_up() {
 
 #[tokio::test]
 async fn a_cancel_before_a_late_request_stops_it() {
-    let (_sandbox, client) = with(Faults { late: 1.0, late_ms: 200, ..Faults::default() }).await;
+    let (_sandbox, client) = with(Faults { late: 1.0, late_ms: 3_000, ..Faults::default() }).await;
     client.charge("spring_7").await;
     assert_eq!(client.look_up("spring_7").await.status, 404, "not seen yet");
     assert_eq!(client.cancel("spring_7").await.status, 200);
