@@ -39,6 +39,9 @@ pub fn run(times: u32, seed: u64) -> Terminated {
         .set("PAYOUT_MONEY_CONCURRENCY", "8")
         .set("PAYOUT_DISPATCHER_WINDOW", "400")
         .unhurried()
+        // What a payer finishes while it drains is less than what lies between two SIGTERMs.
+        .set("PAYOUT_PAYER_BATCH", "50")
+        .set("PAYOUT_PAYER_IN_FLIGHT", "100")
         .start();
     // Enough is left when the last one comes.
     let targets = (times + 10) * APART;
