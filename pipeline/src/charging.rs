@@ -19,14 +19,15 @@ mod content;
 mod finish;
 mod inquiry;
 mod item;
+mod pace;
 mod pacer;
 mod patience;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 pub use active::{Active, Running};
 pub use content::{Content, content};
@@ -46,6 +47,7 @@ use crate::streams::Streams;
 use breaker::Breaker;
 use finish::Finished;
 use item::{InFlight, Item};
+use pace::Pace;
 
 /// What charging works with.
 pub struct Tools {
@@ -78,8 +80,7 @@ struct Shared {
     pacer: Pacer,
     breaker: Breaker,
     in_flight: InFlight,
-    /// How long the entry that was sent last had been held by then.
-    last_wait_ms: AtomicU64,
+    pace: Pace,
     permits: Arc<Semaphore>,
     /// Entries that may be in flight.
     capacity: usize,
@@ -118,14 +119,10 @@ fn key_lifetime(config: &Config) -> Duration {
 
 /// How long a batch waits for more room than for one entry: as long as an outcome does for its batch by default.
 const FILL: Duration = Duration::from_millis(20);
-/// An entry that waited this part of its time is the last one for a while.
+/// What is taken on is to be sent within this part of the time that an entry may wait.
 const PART_OF_THE_WAIT: u32 = 3;
-
-impl Shared {
-    fn patience_ms(&self) -> u64 {
-        u64::try_from((self.tools.config.limiter_wait() / PART_OF_THE_WAIT).as_millis()).unwrap_or(u64::MAX)
-    }
-}
+/// Entries for each connection that are taken on whatever the pace: one is asked about, the next one waits.
+const FOR_EACH_CONNECTION: usize = 2;
 
 /// Room for deliveries that have not been read yet.
 pub struct Room(OwnedSemaphorePermit);
@@ -157,7 +154,7 @@ impl Charging {
             in_flight: InFlight::default(),
             permits: Arc::new(Semaphore::new(capacity)),
             capacity,
-            last_wait_ms: AtomicU64::new(0),
+            pace: Pace::new(config.limiter_wait() / PART_OF_THE_WAIT, Instant::now()),
             intents: Semaphore::new(config.payer.intent_connections),
             calls,
             finished,
@@ -187,17 +184,27 @@ impl Charging {
         Room(room)
     }
 
-    /// How much new work may be taken at once: a batch; a single entry while the shared breaker is half open, to
-    /// probe with; nothing while it is open.
+    /// How much new work may be taken at once: a batch, where it can be sent in time; a single entry while the shared
+    /// breaker is half open, to probe with; nothing while it is open.
     pub fn appetite(&self) -> usize {
-        let shared = &self.shared;
-        // Under the shared limit more than can be sent in time would only be given back unsent: while the queue is
-        // slow, nothing is added to it. Other replicas slow it too, so its pace is measured and not computed.
-        let slow = shared.last_wait_ms.load(Ordering::Relaxed) > shared.patience_ms();
-        if slow && !shared.calls.is_empty() {
+        let (held, most) = self.held_of_most();
+        if held > most / 2 {
             return 0;
         }
-        shared.breaker.appetite(shared.tools.config.payer.batch)
+        self.shared.breaker.appetite(self.shared.tools.config.payer.batch.min(most - held))
+    }
+
+    /// Whether so much is held that nothing is to be added yet: that is over within moments.
+    pub fn is_sated(&self) -> bool {
+        let (held, most) = self.held_of_most();
+        held > most / 2
+    }
+
+    /// What is in flight, and how much could be sent in time: more would only be given back unsent. A slow `money`, a low
+    /// limit and other replicas all show in the pace, so it is measured and not computed.
+    fn held_of_most(&self) -> (usize, usize) {
+        let least = self.shared.tools.config.money.concurrency * FOR_EACH_CONNECTION;
+        (self.in_flight(), self.shared.pace.in_a_window(Instant::now()).max(least))
     }
 
     /// Takes a batch on, in a task of its own. What has no room in `room` is left pending, for the retrier.

@@ -1,7 +1,6 @@
 //! Step 2: asking `money`. One worker per connection; nothing is sent that could not be sent again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -108,8 +107,9 @@ async fn may_send(shared: &Shared, item: &Item) -> bool {
     if !shared.pacer.slot(deadline).await {
         return false;
     }
-    let waited_ms = u64::try_from(item.entry.taken_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-    shared.last_wait_ms.store(waited_ms, Ordering::Relaxed);
+    if item.asked == 0 {
+        shared.pace.sent();
+    }
     // Asked again: the decision may be old by now, and the promotion may have been stopped while we waited.
     let fresh = shared.rules.may_still_send(&item.payout.row, item.request, shared.tools.store.now());
     let may = fresh && shared.active.is_running(item.promotion.id) == Running::Yes;

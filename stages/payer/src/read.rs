@@ -16,6 +16,8 @@ use pipeline::streams::{Delivery, ReadError, Reader, Streams};
 const STREAMS_PER_READ: usize = 64;
 /// Pause before the next look when there is nothing to read from, or the breaker is open.
 const NOTHING: Duration = Duration::from_secs(1);
+/// Pause before the next look when as much is held as can be sent in time.
+const SATED: Duration = Duration::from_millis(10);
 /// Pause after an error.
 const AWAY: Duration = Duration::from_millis(250);
 
@@ -30,7 +32,8 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
         let partitions = sources.readable(&active).await;
         let appetite = charging.appetite();
         if partitions.is_empty() || appetite == 0 {
-            active.changed(NOTHING.min(config.payer.poll * 2)).await;
+            let sated = !partitions.is_empty() && charging.is_sated();
+            active.changed(if sated { SATED } else { NOTHING.min(config.payer.poll * 2) }).await;
             continue;
         }
         if !reader.is_connected() && !mutant::is(Mutant::NoDrain) {

@@ -59,6 +59,20 @@ fn a_limit_is_used_where_the_timers_leave_little_time_to_wait_for_it() {
 }
 
 #[test]
+fn a_slow_money_gets_no_more_than_it_takes_and_nothing_is_given_back_unsent() {
+    const TARGETS: u32 = 600;
+    // 40 a second for each payer, and 3 × 500 ms + 300 ms of 2.5 s: 28 can be sent in the time that an entry may wait.
+    let world = World::build().money(&["--latency-ms", "200"]).set("PAYOUT_MONEY_CONCURRENCY", "8").start();
+    let campaign = world.write(&Plan::points("SPRING", TARGETS));
+    let stages = world.run(2);
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    // A machine that stands still makes some wait too long.
+    let given_back = stages.retrier.metric("payout_stage_items_received_total", "");
+    assert!(given_back < f64::from(TARGETS) / 4.0, "{given_back} of {TARGETS} came to the retrier");
+}
+
+#[test]
 fn a_money_that_rejects_us_fails_the_promotion_and_no_attempt_is_used_up() {
     let world = slow().start();
     let campaign = world.write(&Plan::points("SPRING", 1500));

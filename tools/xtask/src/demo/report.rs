@@ -45,6 +45,7 @@ pub(crate) fn addresses(stack: &Stack) -> Result<()> {
         println!("  {:<14} http://{address}/metrics  (/livez, /readyz)", stage.name());
     }
     println!("  logs and data  {}", stack.dir().path().display());
+    println!("\nto operate it: . {} && promoctl promotion list", stack.write_environment()?);
     Ok(())
 }
 

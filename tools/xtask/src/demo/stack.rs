@@ -160,6 +160,19 @@ impl Stack {
         url.trim_start_matches("http://").parse().with_context(|| format!("not an address: {url}"))
     }
 
+    /// Writes what a shell needs to run any of our programs on what is left running, and says where it is.
+    pub(crate) fn write_environment(&self) -> Result<String> {
+        let programs = build::program("promoctl");
+        let programs = programs.parent().context("the programs lie in a folder")?;
+        let mut text = format!("export PATH='{}':\"$PATH\"\n", programs.display());
+        for (name, value) in &self.settings {
+            writeln!(text, "export {name}='{value}'")?;
+        }
+        // A stage that is started beside the others takes any free port.
+        writeln!(text, "export PAYOUT_METRICS_ADDR='127.0.0.1:0'")?;
+        write_private(&self.dir, "env.sh", &text)
+    }
+
     /// Lets the stages drain, then ends everything; says what did not end as it should.
     pub(crate) fn stop(self) -> Vec<String> {
         let mut troubles = Vec::new();
@@ -211,8 +224,13 @@ fn write_pin_key(dir: &RunDir) -> Result<String> {
     for byte in bytes {
         write!(hex, "{byte:02x}")?;
     }
-    let path = dir.join("pin.key");
+    write_private(dir, "pin.key", &format!("{hex}\n"))
+}
+
+/// A file that we alone can read; its path.
+fn write_private(dir: &RunDir, name: &str, text: &str) -> Result<String> {
+    let path = dir.join(name);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    writeln!(file, "{hex}")?;
+    file.write_all(text.as_bytes())?;
     path.into_os_string().into_string().ok().context("the folder's path is not UTF-8")
 }
