@@ -187,24 +187,25 @@ impl Charging {
     /// How much new work may be taken at once: a batch, where it can be sent in time; a single entry while the shared
     /// breaker is half open, to probe with; nothing while it is open.
     pub fn appetite(&self) -> usize {
-        let (held, most) = self.held_of_most();
-        if held > most / 2 {
-            return 0;
+        match self.spare() {
+            0 => 0,
+            spare => self.shared.breaker.appetite(spare.min(self.shared.tools.config.payer.batch)),
         }
-        self.shared.breaker.appetite(self.shared.tools.config.payer.batch.min(most - held))
     }
 
     /// Whether so much is held that nothing is to be added yet: that is over within moments.
     pub fn is_sated(&self) -> bool {
-        let (held, most) = self.held_of_most();
-        held > most / 2
+        self.spare() == 0
     }
 
-    /// What is in flight, and how much could be sent in time: more would only be given back unsent. A slow `money`, a low
-    /// limit and other replicas all show in the pace, so it is measured and not computed.
-    fn held_of_most(&self) -> (usize, usize) {
+    /// How many entries could be sent in time beside those in flight: more would only be given back unsent. A slow
+    /// `money`, a low limit and other replicas all show in the pace, so it is measured and not computed. Nothing, until
+    /// half of what is held has gone, so that batches stay large.
+    fn spare(&self) -> usize {
         let least = self.shared.tools.config.money.concurrency * FOR_EACH_CONNECTION;
-        (self.in_flight(), self.shared.pace.in_a_window(Instant::now()).max(least))
+        let most = self.shared.pace.in_a_window(Instant::now()).max(least);
+        let held = self.in_flight();
+        if held > most / 2 { 0 } else { most - held }
     }
 
     /// Takes a batch on, in a task of its own. What has no room in `room` is left pending, for the retrier.
