@@ -106,7 +106,9 @@ fn capacity(config: &Config) -> usize {
         return config.payer.in_flight;
     }
     let in_time = f64::from(config.money.max_rps) * config.limiter_wait().as_secs_f64() / f64::from(PART_OF_THE_WAIT);
-    (in_time as usize).clamp(config.money.concurrency.min(config.payer.in_flight), config.payer.in_flight)
+    // For a low limit no more than a second's worth, however many connections there are.
+    let least = config.money.concurrency.min(config.money.max_rps as usize).min(config.payer.in_flight);
+    (in_time as usize).clamp(least, config.payer.in_flight)
 }
 
 /// How long after its first use a key may still be sent.
@@ -202,7 +204,7 @@ impl Charging {
     /// `money`, a low limit and other replicas all show in the pace, so it is measured and not computed. Nothing, until
     /// half of what is held has gone, so that batches stay large.
     fn spare(&self) -> usize {
-        let least = self.shared.tools.config.money.concurrency * FOR_EACH_CONNECTION;
+        let least = (self.shared.tools.config.money.concurrency * FOR_EACH_CONNECTION).min(self.shared.capacity);
         let most = self.shared.pace.in_a_window(Instant::now()).max(least);
         let held = self.in_flight();
         if held > most / 2 { 0 } else { most - held }

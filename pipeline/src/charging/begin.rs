@@ -153,10 +153,14 @@ pub(super) async fn route(shared: &Arc<Shared>, mut item: Box<Item>, next: Next)
             let _ = shared.calls.send(item).await;
             return;
         }
-        Next::Settle(counter) => Finished::row(item, Fate::Settle(counter)),
+        Next::Settle(counter) => {
+            shared.pace.done();
+            Finished::row(item, Fate::Settle(counter))
+        }
         Next::Park => Finished::row(item, Fate::Park),
         Next::Hold => Finished::row(item, Fate::Hold),
         Next::Fail(unpayable) => {
+            shared.pace.done();
             let write = Write { effect: Effect::Failed, another_attempt: false };
             let message = Some("the target cannot be paid; money was not asked".to_owned());
             Finished::write(item, write, None, Some(unpayable.code().into()), message)

@@ -108,7 +108,7 @@ async fn may_send(shared: &Shared, item: &Item) -> bool {
         return false;
     }
     if item.asked == 0 {
-        shared.pace.sent();
+        shared.pace.done();
     }
     // Asked again: the decision may be old by now, and the promotion may have been stopped while we waited.
     let fresh = shared.rules.may_still_send(&item.payout.row, item.request, shared.tools.store.now());

@@ -1,4 +1,4 @@
-//! How fast entries are sent: a process takes on no more than it can send in time.
+//! How fast entries are dealt with: a process takes on no more than it can send in time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,45 +6,46 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Counts what is sent in windows of one length.
+/// Counts what is dealt with in windows of one length.
 pub(super) struct Pace {
     window: Duration,
-    sent: AtomicUsize,
+    done: AtomicUsize,
     windows: Mutex<Windows>,
 }
 
 struct Windows {
-    /// When the window that runs began, and how much had been sent by then.
+    /// When the window that runs began, and how much had been dealt with by then.
     began: Instant,
     before: usize,
-    /// What was sent in the one before it.
+    /// What was dealt with in the one before it.
     last: usize,
 }
 
 impl Pace {
-    /// Nothing was sent yet.
+    /// Nothing was dealt with yet.
     pub(super) fn new(window: Duration, now: Instant) -> Self {
         let windows = Mutex::new(Windows { began: now, before: 0, last: 0 });
-        Self { window, sent: AtomicUsize::new(0), windows }
+        Self { window, done: AtomicUsize::new(0), windows }
     }
 
-    /// An entry is sent, for the first time since it was taken.
-    pub(super) fn sent(&self) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
+    /// An entry is sent, for the first time since it was taken, or needs no request.
+    pub(super) fn done(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What is sent in a window: as much as in the last whole one, or as in the one that runs where that is more.
+    /// What is dealt with in a window: as much as in the last whole one, or as in the one that runs where that is more.
     pub(super) fn in_a_window(&self, now: Instant) -> usize {
-        let sent = self.sent.load(Ordering::Relaxed);
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let (runs_for, running) = (now.saturating_duration_since(windows.began), sent - windows.before);
+        // Behind the lock: whoever had it before has seen no more.
+        let done = self.done.load(Ordering::Relaxed);
+        let (runs_for, running) = (now.saturating_duration_since(windows.began), done - windows.before);
         if runs_for < self.window {
             return running.max(windows.last);
         }
         // Longer than a window when nobody asked.
         let share = self.window.as_secs_f64() / runs_for.as_secs_f64();
         let last = (running as f64 * share) as usize;
-        *windows = Windows { began: now, before: sent, last };
+        *windows = Windows { began: now, before: done, last };
         last
     }
 }
@@ -55,8 +56,8 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(4);
 
-    fn send(pace: &Pace, entries: usize) {
-        (0..entries).for_each(|_| pace.sent());
+    fn deal_with(pace: &Pace, entries: usize) {
+        (0..entries).for_each(|_| pace.done());
     }
 
     #[test]
@@ -64,20 +65,20 @@ mod tests {
         let began = Instant::now();
         let pace = Pace::new(WINDOW, began);
         assert_eq!(pace.in_a_window(began), 0);
-        send(&pace, 30);
+        deal_with(&pace, 30);
         assert_eq!(pace.in_a_window(began + WINDOW / 2), 30);
-        send(&pace, 10);
+        deal_with(&pace, 10);
         assert_eq!(pace.in_a_window(began + WINDOW), 40);
-        send(&pace, 5);
+        deal_with(&pace, 5);
         assert_eq!(pace.in_a_window(began + WINDOW * 3 / 2), 40, "the last one holds more");
         assert_eq!(pace.in_a_window(began + WINDOW * 2), 5, "the last one was slower");
     }
 
     #[test]
-    fn what_was_sent_while_nobody_asked_counts_by_its_rate() {
+    fn what_was_done_while_nobody_asked_counts_by_its_rate() {
         let began = Instant::now();
         let pace = Pace::new(WINDOW, began);
-        send(&pace, 100);
+        deal_with(&pace, 100);
         assert_eq!(pace.in_a_window(began + WINDOW * 10), 10);
         assert_eq!(pace.in_a_window(began + WINDOW * 30), 0);
     }

@@ -17,6 +17,8 @@ use pipeline::streams::{PendingEntry, Streams, StreamsError};
 
 /// Entries of one page: 0.3 ms of the Redis thread, however many are parked.
 const PAGE: usize = 1000;
+/// Pause before the next tick when as much is held as can be sent in time.
+const SATED: Duration = Duration::from_millis(25);
 /// How often the consumers of a partition are looked through for entries that a dead one holds.
 const CONSUMERS_EVERY: u32 = 4;
 
@@ -55,7 +57,8 @@ pub async fn until_told_to_end(
                 }
             }
         }
-        if context.shutdown.sleep(config.retry.tick).await {
+        let pause = if charging.is_sated() { SATED.min(config.retry.tick) } else { config.retry.tick };
+        if context.shutdown.sleep(pause).await {
             return;
         }
     }

@@ -45,7 +45,8 @@ pub(crate) fn addresses(stack: &Stack) -> Result<()> {
         println!("  {:<14} http://{address}/metrics  (/livez, /readyz)", stage.name());
     }
     println!("  logs and data  {}", stack.dir().path().display());
-    println!("\nto operate it: . {} && promoctl promotion list", stack.write_environment()?);
+    println!("\nto operate it: . '{}' && promoctl promotion list", stack.write_environment()?);
+    println!("another payer: PAYOUT_CONSUMER_NAME=payer-4 payer   (until you end it)");
     Ok(())
 }
 
