@@ -30,10 +30,13 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
     while !context.shutdown.requested() {
         context.health.beat();
         let partitions = sources.readable(&active).await;
+        if !partitions.is_empty() && charging.is_sated() {
+            active.changed(SATED).await;
+            continue;
+        }
         let appetite = charging.appetite();
         if partitions.is_empty() || appetite == 0 {
-            let sated = !partitions.is_empty() && charging.is_sated();
-            active.changed(if sated { SATED } else { NOTHING.min(config.payer.poll * 2) }).await;
+            active.changed(NOTHING.min(config.payer.poll * 2)).await;
             continue;
         }
         if !reader.is_connected() && !mutant::is(Mutant::NoDrain) {
