@@ -1,11 +1,11 @@
 //! Paying: the one place where payouts are charged, for the payer and the retrier alike.
 //!
-//! A batch of delivered entries passes four steps, each in a file of its own:
+//! A batch of delivered entries passes three files:
 //!
-//! 1. `begin`: the intent is committed, the rows are read back, and the rules say what each entry needs;
+//! 1. `begin`: the intent is committed, and the rules say, by its row, what each entry needs;
 //! 2. `call`: `money` is asked, by as many workers as there are connections, under the shared limit;
-//! 3. `finish`: outcomes are gathered from all batches, written guarded, and the row then says what
-//! 4. becomes of the entry: settled (acknowledged, deleted and counted in one step), parked, or held.
+//! 3. `finish`: outcomes are gathered from all batches and written guarded; the row then says what becomes of the
+//!    entry: settled (acknowledged, deleted and counted in one step), parked, or held.
 //!
 //! A slow answer holds up nobody else's outcome. What is in flight is bounded by permits that are taken
 //! before anything is read and given back when an entry is let go. Whatever dies in between leaves the entry
@@ -123,7 +123,8 @@ fn key_lifetime(config: &Config) -> Duration {
 const FILL: Duration = Duration::from_millis(20);
 /// What is taken on is to be sent within this part of the time that an entry may wait.
 const PART_OF_THE_WAIT: u32 = 3;
-/// Entries for each connection that are taken on whatever the pace: one is asked about, the next one waits.
+/// Entries for each connection that are taken on whatever the pace, where the limit allows: one is asked about, the next
+/// one waits.
 const FOR_EACH_CONNECTION: usize = 2;
 
 /// Room for deliveries that have not been read yet.
@@ -169,7 +170,7 @@ impl Charging {
         Self { shared }
     }
 
-    /// Waits for room for a batch: for a little while for all of `wanted`, because room comes back entry by entry and
+    /// Waits for room for a batch: for a little while for all of `wanted` (of half of what there is, at most), because room comes back entry by entry and
     /// small batches cost as many statements as large ones; then for at least one delivery.
     pub async fn room(&self, wanted: usize) -> Room {
         const CLOSED: &str = "the semaphore is never closed";

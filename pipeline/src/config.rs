@@ -2,7 +2,7 @@
 //!
 //! `config/default.toml` explains every key and is the only place with defaults. Everything is read and
 //! checked before anything else happens, and every fault is reported at once. No other module reads
-//! environment variables, and this one reads them from a map, so that tests need none.
+//! environment variables that a release build knows, and this one reads them from a map, so that tests need none.
 
 mod agreed;
 mod build;

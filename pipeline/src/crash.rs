@@ -84,7 +84,7 @@ mod armed {
         }
     }
 
-    /// The one variable that the configuration does not know: it is no setting of the product.
+    /// A variable that the configuration does not know: it is no setting of the product.
     fn read() -> Option<(String, u64)> {
         let text = std::env::var("PAYOUT_CRASH_POINT").ok()?;
         let (name, at) = text.split_once(':').unwrap_or((&text, "1"));

@@ -1,7 +1,7 @@
 //! Whether this process is alive and ready, and the server that tells: `/livez`, `/readyz`, `/metrics`.
 //!
 //! Alive means that the main loop still comes round; it never depends on Redis, MySQL or money, because a
-//! restart would not bring them back. Ready means that they can be reached and that no end was requested.
+//! restart would not bring them back. Ready means that MySQL and Redis can be reached and that no end was requested.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -2,7 +2,7 @@
 //!
 //! An event is recorded by the function named for it. Before [`start`] (in tools and tests) and in a stage
 //! that has no use for a family of metrics, recording does nothing. All series that are known in advance are
-//! exported from the start, with 0. `promotion` is a label only of the figures that the summarizer sets.
+//! exported from the start, with 0; what only a server can say, from its first answer on. `promotion` is a label only of the figures that the summarizer sets.
 
 mod catalog;
 mod handles;
@@ -252,7 +252,7 @@ pub fn dead_letters_dropped(entries: u64) {
     redis(|streams| streams.dead_letters_dropped.increment(entries));
 }
 
-/// Deliveries of payouts that were final or under way were not called.
+/// Deliveries of payouts that this process was working on were not called.
 pub fn duplicates_blocked(items: usize) {
     money(|paying| paying.duplicates_blocked.increment(items as u64));
 }

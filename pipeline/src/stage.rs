@@ -1,4 +1,4 @@
-//! The common main of the five stages.
+//! The common main of the stages that run until they are told to end, and what the loader, a command, shares of it.
 //!
 //! Configuration first, whole, before a port is opened; then logs, the panic hook, metrics and health; then
 //! the stage runs until it ends or is told to. The first SIGTERM or SIGINT requests the end and gives the

@@ -1,4 +1,4 @@
-//! What every stage does before its work: reach its servers, check that they can be trusted, take its name.
+//! What stages do before their work: reach their servers, check that they can be trusted; payer and retrier take a name.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! MySQL or MariaDB: the truth about who is to be paid and who was.
 //!
-//! Every statement of the hot path takes one JSON array for a whole batch, read with JSON_TABLE: one
+//! A statement of the hot path takes a range of ids, or one JSON array for a whole batch, read with JSON_TABLE: one
 //! prepared statement serves every batch size, and costs the server no more than 500 placeholders do
 //! (intent 2.3 µs a row either way, and a third of the client's time). The statements stand in `sql/`,
 //! with the names of a payout type's tables left open; `sql::TypeSql` fills them in.
@@ -114,7 +114,7 @@ impl Store {
                     connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
                     connection.execute(&*format!("SET SESSION innodb_lock_wait_timeout = {lock_wait}")).await?;
                     // MariaDB bounds every statement, in seconds; MySQL only reads, in milliseconds.
-                    let mariadb = format!("SET SESSION max_statement_time = {}", statement_timeout.as_secs());
+                    let mariadb = format!("SET SESSION max_statement_time = {:.3}", statement_timeout.as_secs_f64());
                     if connection.execute(&*mariadb).await.is_err() {
                         let mysql = format!("SET SESSION max_execution_time = {}", statement_timeout.as_millis());
                         connection.execute(&*mysql).await?;

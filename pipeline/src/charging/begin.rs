@@ -15,10 +15,11 @@ use crate::crash;
 use crate::domain::decide::{Next, Request, Write};
 use crate::domain::outcome::Effect;
 use crate::domain::result::AttemptToken;
-use crate::domain::{PromotionId, TargetId, Waits};
+use crate::domain::{Partition, PromotionId, TargetId, Waits};
 use crate::metrics::{self, ErrorClass};
 use crate::mutant::{self, Mutant};
 use crate::store::{Claim, Outcome, Payout};
+use crate::streams::{Park, Parking};
 
 /// Sorts a batch by promotion, and begins each part.
 pub(super) async fn batch(
@@ -38,7 +39,7 @@ pub(super) async fn batch(
 }
 
 /// What is left undone here (the promotion is not running, no room, the database stays away) stays pending
-/// under this consumer's name; nothing has been called, and the retrier takes it up.
+/// under this consumer's name, or is parked again; nothing has been called, and the retrier takes it up.
 async fn begin(
     shared: &Arc<Shared>,
     claim: Claim,
@@ -78,7 +79,12 @@ async fn begin(
     let token = AttemptToken(rand::random::<u64>() >> 1);
     let mut targets: Vec<TargetId> = entries.keys().copied().collect();
     targets.sort_unstable();
-    let Some(payouts) = record_intent(shared, claim, &promotion, &targets, token).await else { return };
+    let Some(payouts) = record_intent(shared, claim, &promotion, &targets, token).await else {
+        if claim == Claim::Again {
+            give_back(shared, entries.into_values().map(|(entry, _)| entry)).await;
+        }
+        return;
+    };
     crash::point("charging.intent_recorded");
     let now = shared.tools.store.now();
     for payout in payouts {
@@ -113,6 +119,24 @@ async fn begin(
     for (entry, _) in entries.into_values() {
         tracing::warn!(partition = %entry.partition, target = %entry.target, "an entry names no target of its promotion; deleted");
         delete(shared, entry.partition, entry.id).await;
+    }
+}
+
+/// Parks what was taken for another attempt and could not be begun, with the deliveries that it had: taken again and
+/// again while the database takes no write, it would pass for something that crashes its consumers.
+async fn give_back(shared: &Shared, entries: impl Iterator<Item = Entry>) {
+    let mut parks: HashMap<Partition, Park> = HashMap::new();
+    for entry in entries {
+        let park = parks.entry(entry.partition).or_insert_with(|| Park {
+            partition: entry.partition,
+            to: Parking::Retry,
+            entries: Vec::new(),
+        });
+        park.entries.push((entry.id, entry.deliveries, 0));
+    }
+    if let Err(error) = shared.tools.streams.park(parks.into_values().collect(), &shared.tools.consumer).await {
+        metrics::error(ErrorClass::Redis);
+        tracing::warn!(%error, "cannot park what could not be begun; it will be delivered again");
     }
 }
 
@@ -208,7 +232,7 @@ async fn discard(shared: &Shared, delivered: &Delivered) {
     delete(shared, delivered.delivery.partition, delivered.delivery.id).await;
 }
 
-async fn delete(shared: &Shared, partition: crate::domain::Partition, id: crate::domain::EntryId) {
+async fn delete(shared: &Shared, partition: Partition, id: crate::domain::EntryId) {
     metrics::completed(metrics::Completed::Discarded, 1);
     if let Err(error) = shared.tools.streams.acknowledge_undecodable(partition, &[id]).await {
         metrics::error(ErrorClass::Redis);
@@ -221,9 +245,9 @@ async fn delete(shared: &Shared, partition: crate::domain::Partition, id: crate:
 async fn delay(shared: &Shared, delivered: &Delivered) {
     let slowest = shared.tools.config.retry.poison_deliveries.saturating_sub(1);
     tracing::warn!(partition = %delivered.delivery.partition, "entry of a later version; left for a newer binary");
-    let park = crate::streams::Park {
+    let park = Park {
         partition: delivered.delivery.partition,
-        to: crate::streams::Parking::Retry,
+        to: Parking::Retry,
         entries: vec![(delivered.delivery.id, slowest, 0)],
     };
     if let Err(error) = shared.tools.streams.park(vec![park], &shared.tools.consumer).await {

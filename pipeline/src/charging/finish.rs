@@ -13,6 +13,7 @@ use super::item::{Fate, Item};
 use super::patience::Patience;
 use crate::crash;
 use crate::domain::outcome::Effect;
+use crate::domain::requeue::{failed_unexecuted, failed_unpayable};
 use crate::domain::{Counter, EntryId, Partition, ProcessStatus, Promotion, PromotionId, ResultRow, TargetId};
 use crate::metrics::{self, Completed, DeadReason, ErrorClass, Resolved, RetryReason};
 use crate::mutant::{self, Mutant};
@@ -120,7 +121,7 @@ async fn record(shared: &Shared, promotion: &Promotion, mut writes: Vec<Written>
 }
 
 /// Reads, on another connection, whether a write whose answer was lost had been committed. `false` while the
-/// database does not say. The write is repeated either way: it changes no row that it has changed before.
+/// database does not say. The write is repeated either way: it changes no final row, and counts no attempt twice.
 async fn resolved(shared: &Shared, promotion: &Promotion, outcomes: &[Outcome]) -> bool {
     let targets: Vec<TargetId> = outcomes.iter().map(|outcome| outcome.target).collect();
     let Ok(rows) = shared.tools.store.results(&promotion.kind, &targets).await else { return false };
@@ -270,8 +271,28 @@ fn count(done: &[Done], now_ms: i64) {
 fn dead_reason(code: Option<&str>) -> DeadReason {
     match code {
         Some("CANCELLED") => DeadReason::Cancelled,
-        Some("NO_AMOUNT" | "BAD_AMOUNT" | "BAD_EXPIRY" | "NO_VOUCHER_NUMBER") => DeadReason::Unpayable,
-        Some("HTTP_429" | "CONNECT_REFUSED" | "CONNECT_TIMEOUT" | "TIMEOUT") => DeadReason::Attempts,
+        Some(code) if failed_unpayable(code) => DeadReason::Unpayable,
+        Some(code) if failed_unexecuted(code) => DeadReason::Attempts,
         Some(_) | None => DeadReason::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_is_counted_by_why_its_row_failed() {
+        for (code, reason) in [
+            (Some("CANCELLED"), DeadReason::Cancelled),
+            (Some("NO_AMOUNT"), DeadReason::Unpayable),
+            (Some("HTTP_429"), DeadReason::Attempts),
+            (Some("CONNECT_UNREACHABLE"), DeadReason::Attempts),
+            (Some("TLS_HANDSHAKE"), DeadReason::Attempts),
+            (Some("ACCOUNT_CLOSED"), DeadReason::Refused),
+            (None, DeadReason::Refused),
+        ] {
+            assert_eq!(dead_reason(code).label(), reason.label(), "{code:?}");
+        }
     }
 }

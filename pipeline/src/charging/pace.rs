@@ -1,4 +1,4 @@
-//! How fast entries are dealt with: a process takes on no more than it can send in time.
+//! How fast entries are dealt with, by which a process judges how many more it can send in time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -28,7 +28,7 @@ impl Pace {
         Self { window, done: AtomicUsize::new(0), windows }
     }
 
-    /// An entry is sent, for the first time since it was taken, or needs no request.
+    /// An entry has had its turn, for the first time since it was taken, or is final already.
     pub(super) fn done(&self) {
         self.done.fetch_add(1, Ordering::Relaxed);
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use sha2::{Digest, Sha256};
+
 use super::{Config, Needs, url};
 
 impl Config {
@@ -15,6 +17,7 @@ impl Config {
             ("store.write_time", time(self.store.write_time)),
             ("money.timeout", time(money.timeout)),
             ("money.max_rps", money.max_rps.to_string()),
+            ("money.idempotent", money.idempotent.to_string()),
             ("money.lookup", money.lookup.to_string()),
             ("money.cancel", money.cancel.to_string()),
             ("money.final_error_codes", money.final_error_codes.join(",")),
@@ -38,6 +41,11 @@ impl Config {
         if needs.money {
             // It holds no credentials: a URL with some is refused.
             values.push(("money.url", url::redacted(&money.url)));
+        }
+        if let Some(key) = self.pin_key.as_ref().filter(|_| needs.pin) {
+            // Enough to tell two keys apart; of 32 random bytes it gives nothing away.
+            let digest = Sha256::digest(key.expose());
+            values.push(("pin.key", format!("sha256 {}", hex::encode(&digest[..4]))));
         }
         values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }

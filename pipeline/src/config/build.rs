@@ -208,7 +208,7 @@ fn payer(r: &mut Reader) -> PayerConfig {
         intent_connections: r.whole("payer.intent_connections", 1, 100),
         outcome_connections: r.whole("payer.outcome_connections", 1, 100),
         max_parked: r.whole("payer.max_parked", 1, 1_000_000),
-        poll: r.duration("payer.poll", "10ms", "10s"),
+        poll: r.duration("payer.poll", "10ms", "1s"),
         block: r.duration("payer.block", "10ms", "30s"),
     }
 }

@@ -78,7 +78,7 @@ pub struct MoneyConfig {
     pub concurrency: usize,
     /// Largest answer in bytes.
     pub body_limit: usize,
-    /// Certificates to trust instead of the system's.
+    /// Certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -110,7 +110,7 @@ pub struct RetryConfig {
     pub visibility_timeout: Duration,
     /// How often due entries are looked for.
     pub tick: Duration,
-    /// Pages of pending entries a tick and partition.
+    /// Pages of pending entries a tick, partition and consumer.
     pub pages_per_tick: usize,
     /// Deliveries that show that an entry crashes its consumer.
     pub poison_deliveries: u32,

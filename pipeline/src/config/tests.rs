@@ -65,6 +65,7 @@ fn what_replicas_must_agree_on_are_keys_that_exist_and_no_secrets() {
         assert!(!value.contains(CANARY), "{key}");
     }
     assert_eq!((agreed["money.timeout"].as_str(), agreed["money.url"].as_str()), ("5s", "http://money:1"));
+    assert_eq!(agreed["money.idempotent"], "true");
     assert!(!config.agreed(Needs::default()).contains_key("money.url"));
     assert_eq!(config.fingerprint(ALL), known.fingerprint(ALL));
     let same =

@@ -175,7 +175,7 @@ impl Rules {
             Verdict::RefusalNotListed => write(Effect::Unknown(Some(Waits::Refusal)), false),
             Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), false),
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), false),
-            // Asked again at the slowest pace; an unanswered cancel never makes a row FAILED.
+            // Asked again after a backoff; an unanswered cancel never makes a row FAILED.
             Verdict::Executing | Verdict::NotExecuted | Verdict::NotSeen | Verdict::Unknown | Verdict::Fault => {
                 write(Effect::Unknown(None), false)
             }

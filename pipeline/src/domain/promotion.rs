@@ -19,7 +19,7 @@ pub enum PromotionStatus {
     Completed,
     /// Stopped by hand. An operator moves it to IN_PROGRESS, or to READY when it had never started.
     Stopped,
-    /// The system gave up. An operator moves it to IN_PROGRESS.
+    /// The system gave up. An operator moves it to IN_PROGRESS, or to READY when it had never started.
     Failed,
 }
 

@@ -42,7 +42,7 @@ impl KeyTaken {
     pub fn of(code: Option<&str>, may_have_executed: bool) -> Self {
         match code {
             Some(RESOLVED_NOT_PAID) => Self::Same,
-            Some(code) if !may_have_executed && is_ours(code) => Self::Same,
+            Some(code) if !may_have_executed && failed_unexecuted(code) => Self::Same,
             Some(_) | None => Self::Next,
         }
     }
@@ -51,8 +51,8 @@ impl KeyTaken {
 /// `error_code` of a row that a person closed as not paid.
 pub const RESOLVED_NOT_PAID: &str = "RESOLVED_NOT_PAID";
 
-/// Codes of attempts that never reached execution: turned away by a status (429), or never connected.
-fn is_ours(code: &str) -> bool {
+/// Whether a row failed by attempts that never reached execution: turned away by a status (429), or never connected.
+pub fn failed_unexecuted(code: &str) -> bool {
     code.starts_with("HTTP_") || code.starts_with("CONNECT_") || code.starts_with("TLS_")
 }
 

@@ -57,7 +57,7 @@ catalog! {
     RETRIES = "payout_retries_total", Counter, "Attempts made again, by why.";
     DEAD_LETTERS = "payout_dead_letters_total", Counter, "Final failures, by why.";
     DEAD_LETTERS_DROPPED = "payout_dead_letters_dropped_total", Counter, "Dead-letter entries that a full stream dropped; MySQL keeps all.";
-    DUPLICATES_BLOCKED = "payout_duplicate_attempts_blocked_total", Counter, "Deliveries of a payout that was final or under way, and was therefore not called.";
+    DUPLICATES_BLOCKED = "payout_duplicate_attempts_blocked_total", Counter, "Deliveries of a payout that the same process was working on, and that were therefore not called.";
     LATE_WRITES = "payout_late_writes_refused_total", Counter, "Outcomes that came when the row was final or its key another one.";
     MONEY_REQUESTS = "payout_money_requests_total", Counter, "Requests to money, by kind and by what their answer proved.";
     MONEY_DURATION = "payout_money_request_duration_seconds", Histogram(CALL), "From sending a request to its answer or deadline.";

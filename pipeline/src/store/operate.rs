@@ -1,6 +1,6 @@
 //! What operators see and do.
 //!
-//! Every change stands in `payout_audit` in the same transaction as its effect, and moves a promotion through
+//! Every change to targets and promotions stands in `payout_audit` in the same transaction as its effect, and moves a promotion through
 //! the one function that moves promotions. Nothing here is on the hot path: the statements are filled in when
 //! they are run.
 

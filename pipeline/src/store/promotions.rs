@@ -21,8 +21,9 @@ pub enum PollScope {
     Running,
     /// The same, and those that became STOPPED or FAILED since this time: what was in flight then is still counted.
     Counted(NaiveDateTime),
-    /// READY and due, in the order in which they should start.
-    Due,
+    /// Those that run, and those that are READY and due, in the order in which they should start: a thousand in
+    /// all at most, what runs first.
+    DueOrRunning,
     /// COMPLETED since this time: their keys may still have to be removed.
     CompletedSince(NaiveDateTime),
 }
@@ -56,8 +57,8 @@ const FROM: &str =
 const ORDER: &str = "ORDER BY p.reservation_at, p.reservation_priority IS NULL, p.reservation_priority, p.promotion_id";
 
 impl Store {
-    /// Promotions in a scope. Those whose type or code the product cannot work with are left out of
-    /// `Running`, and fail to start from `Due`.
+    /// Promotions in a scope. Those whose type or code the product cannot work with are left out, and made FAILED where
+    /// they are READY or IN_PROGRESS.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -74,10 +75,11 @@ impl Store {
                 );
                 within(FEW_ROWS, sqlx::query(&sql).bind(since).fetch_all(&self.pool)).await?
             }
-            PollScope::Due => {
+            PollScope::DueOrRunning => {
+                let order = ORDER.replacen("ORDER BY", "ORDER BY p.promotion_status = 'READY',", 1);
                 let sql = format!(
-                    "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'READY' \
-                     AND (p.reservation_at IS NULL OR p.reservation_at <= ?) {ORDER} LIMIT 100"
+                    "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'IN_PROGRESS' OR (p.promotion_status = 'READY' \
+                     AND (p.reservation_at IS NULL OR p.reservation_at <= ?)) {order} LIMIT 1000"
                 );
                 within(FEW_ROWS, sqlx::query(&sql).bind(self.now()).fetch_all(&self.pool)).await?
             }

@@ -38,7 +38,8 @@ pub struct Outcome {
 
 impl Store {
     /// Writes outcomes, guarded, and tells how each row stands afterwards: as the statement proves, or read
-    /// back where it does not. Repeating it is harmless: a final row is not changed again.
+    /// back where it does not. Repeating it is harmless: a final row is not changed again, and attempts are
+    /// counted once.
     ///
     /// # Errors
     /// [`StoreError`]; the outcomes may or may not be committed then. Call again with the same.
@@ -98,7 +99,7 @@ impl Store {
             rows.text(outcome.receipt.as_ref().map(|receipt| receipt.money_key.as_str()));
             rows.text(outcome.code.as_deref()).text(outcome.message.as_deref());
             rows.text(waits_code(write.effect));
-            rows.text(row.first_sent_at.map(local_text).as_deref());
+            rows.text(row.first_sent_at.map(local_text).as_deref()).number(row.retry_count);
             self.voucher_fields(&mut rows, sql, outcome);
             rows.end();
         }

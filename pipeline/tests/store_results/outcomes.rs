@@ -219,6 +219,21 @@ async fn a_mixed_batch_is_written_whole_and_twice_is_once() {
 }
 
 #[tokio::test]
+async fn an_outcome_that_is_written_again_counts_no_attempt_again() {
+    let tables = tables(PayoutType::point(), 2).await;
+    tables.row(1, "PENDING", 1, true, MINE).await;
+    tables.row(2, "PENDING", 2, false, MINE).await;
+    let before = (tables.read(1).await, tables.read(2).await);
+    for _ in 0..3 {
+        let unknown = tables.record(before.0, 1, MINE, Effect::Unknown(None), true).await;
+        assert_eq!((unknown.status, unknown.retry_count), (ProcessStatus::Pending, 2));
+        let given_back = tables.record(before.1, 2, MINE, Effect::NotCalled, false).await;
+        assert_eq!((given_back.status, given_back.retry_count), (ProcessStatus::Retrying, 1));
+        assert_eq!(given_back.first_sent_at, before.1.first_sent_at, "it was sent before");
+    }
+}
+
+#[tokio::test]
 async fn a_vouchers_pin_is_stored_encrypted_and_its_other_fields_plainly() {
     let tables = tables(PayoutType::voucher(), 2).await;
     let rows = tables.begin(&[1, 2], MINE, Claim::First).await;

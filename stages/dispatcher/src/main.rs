@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pipeline::config::Needs;
-use pipeline::domain::{Promotion, PromotionId};
+use pipeline::domain::{Promotion, PromotionId, PromotionStatus};
 use pipeline::metrics::{self, ErrorClass};
 use pipeline::stage::{self, Context, Stage};
 use pipeline::startup;
@@ -35,7 +35,8 @@ async fn run(context: Context) -> anyhow::Result<()> {
     if !startup::servers(&context, &store, &streams).await? {
         return Ok(());
     }
-    let mut starter = start::Starter::new(store.clone(), streams.clone(), context.config.dispatcher.clone());
+    let mut starter =
+        start::Starter::new(store.clone(), streams.clone(), context.config.dispatcher.clone(), context.health.clone());
     let mut publishers: HashMap<PromotionId, JoinHandle<()>> = HashMap::new();
     loop {
         publishers.retain(|_, publisher| !publisher.is_finished());
@@ -66,8 +67,12 @@ async fn turn(
     starter: &mut start::Starter,
     publishers: &mut HashMap<PromotionId, JoinHandle<()>>,
 ) -> Result<(), pipeline::store::StoreError> {
-    starter.start_due().await?;
-    let running: Vec<Promotion> = store.promotions(PollScope::Running).await?;
+    let open = store.promotions(PollScope::DueOrRunning).await?;
+    let (due, mut running): (Vec<Promotion>, Vec<Promotion>) =
+        open.into_iter().partition(|promotion| promotion.status == PromotionStatus::Ready);
+    if starter.start_due(&due, &running).await? {
+        running = store.promotions(PollScope::Running).await?;
+    }
     context.health.dependency("mysql", true);
     for promotion in running {
         publishers.entry(promotion.id).or_insert_with(|| {

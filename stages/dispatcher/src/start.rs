@@ -6,40 +6,44 @@ use std::time::{Duration, Instant};
 use pipeline::config::DispatcherConfig;
 use pipeline::crash;
 use pipeline::domain::{Partition, Promotion, PromotionId, PromotionStatus};
+use pipeline::health::Health;
 use pipeline::mutant::{self, Mutant};
-use pipeline::store::{Foreign, PollScope, Started, Store, StoreError};
+use pipeline::store::{Foreign, Started, Store, StoreError};
 use pipeline::streams::Streams;
 
 /// Pause between two comparisons of a promotion that another system may still be writing.
 const COMPARE_EVERY: Duration = Duration::from_secs(3);
+/// How often the stage says that it is alive while it compares.
+const BEAT: Duration = Duration::from_secs(1);
 
 pub struct Starter {
     store: Store,
     streams: Streams,
     config: DispatcherConfig,
+    health: Health,
     compared_at: HashMap<PromotionId, Instant>,
 }
 
 impl Starter {
-    pub fn new(store: Store, streams: Streams, config: DispatcherConfig) -> Self {
-        Self { store, streams, config, compared_at: HashMap::new() }
+    pub fn new(store: Store, streams: Streams, config: DispatcherConfig, health: Health) -> Self {
+        Self { store, streams, config, health, compared_at: HashMap::new() }
     }
 
-    /// Starts what is due while there is a place. What is due is read before what runs: a promotion that another
-    /// dispatcher starts in between is then seen as running, or lost at the compare-and-set, and never lets
-    /// more of them start than may run.
-    pub async fn start_due(&mut self) -> Result<(), StoreError> {
-        let due = self.store.promotions(PollScope::Due).await?;
+    /// Starts what is due while there is a place beside what runs, and tells whether it started any. Both were read at
+    /// one moment: a promotion that another dispatcher has started since is lost at the compare-and-set, and never
+    /// lets more of them start than may run.
+    pub async fn start_due(&mut self, due: &[Promotion], running: &[Promotion]) -> Result<bool, StoreError> {
         self.compared_at.retain(|id, _| due.iter().any(|promotion| promotion.id == *id));
         if due.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        let mut places = self.config.max_active.saturating_sub(self.occupied().await?);
+        let free = self.config.max_active.saturating_sub(self.occupied(running).await);
+        let mut places = free;
         for promotion in due {
             if places == 0 {
-                return Ok(());
+                break;
             }
-            if !self.adds_up(&promotion).await? {
+            if !self.adds_up(promotion).await? {
                 continue;
             }
             match self.store.start(promotion.id).await? {
@@ -49,21 +53,21 @@ impl Starter {
                     places -= 1;
                 }
                 // Another dispatcher was faster, and may have taken the place.
-                Started::No => return Ok(()),
+                Started::No => break,
             }
         }
-        Ok(())
+        Ok(places < free)
     }
 
     /// Places taken. A promotion whose open rows all wait for a person gives up its own.
-    async fn occupied(&self) -> Result<usize, StoreError> {
+    async fn occupied(&self, running: &[Promotion]) -> usize {
         let mut occupied = 0;
-        for promotion in self.store.promotions(PollScope::Running).await? {
-            if !self.waits_for_people(&promotion).await {
+        for promotion in running {
+            if !self.waits_for_people(promotion).await {
                 occupied += 1;
             }
         }
-        Ok(occupied)
+        occupied
     }
 
     async fn waits_for_people(&self, promotion: &Promotion) -> bool {
@@ -82,7 +86,16 @@ impl Starter {
         if self.compared_at.get(&promotion.id).is_some_and(|at| at.elapsed() < COMPARE_EVERY) {
             return Ok(false);
         }
-        match self.store.check_foreign(promotion, self.config.settle_check).await? {
+        let check = self.store.check_foreign(promotion, self.config.settle_check);
+        tokio::pin!(check);
+        // Every target is read: of many millions that takes longer than a main loop may be silent.
+        let found = loop {
+            match tokio::time::timeout(BEAT, &mut check).await {
+                Ok(found) => break found?,
+                Err(_) => self.health.beat(),
+            }
+        };
+        match found {
             Foreign::Agrees => Ok(true),
             Foreign::MayBeIncomplete => {
                 tracing::info!(promotion = %promotion.id, "a promotion does not add up yet; it may still be being written");

@@ -9,7 +9,7 @@ use pipeline::metrics::{self, ErrorClass};
 use pipeline::mutant::{self, Mutant};
 use pipeline::stage::Context;
 use pipeline::store::Claim;
-use pipeline::streams::{Delivery, ReadError, Reader, Streams};
+use pipeline::streams::{Delivery, ReadError, Reader, Streams, StreamsError};
 
 /// Streams of one read: up to here they cost nothing. Beyond it, those with undelivered entries go first, and of these
 /// those of the promotions that come first: one that waits for people must not keep others from being read.
@@ -21,7 +21,7 @@ const SATED: Duration = Duration::from_millis(10);
 /// Pause after an error.
 const AWAY: Duration = Duration::from_millis(250);
 
-/// One turn: room, partitions, read, hand over. Repeating a turn is harmless: an entry is delivered to one
+/// One turn: partitions, appetite, room, read, hand over. Repeating a turn is harmless: an entry is delivered to one
 /// consumer, and whatever was delivered twice finds its target in flight, or its row made.
 pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &Charging, mut active: Active) {
     let config = &context.config;
@@ -129,24 +129,24 @@ impl Sources {
             self.readable.clear();
         } else if !fresh {
             self.looked_at = Some(Instant::now());
-            match self.streams.partition_states(&all).await {
-                Ok(states) => {
-                    let mut open: Vec<_> = all
-                        .iter()
-                        .zip(states)
-                        .filter(|(_, state)| {
-                            state.position.is_some_and(|position| position.group) && state.parked < self.max_parked
-                        })
-                        .collect();
-                    open.sort_by_key(|(_, state)| state.oldest_undelivered.is_none());
-                    self.readable = open.iter().take(STREAMS_PER_READ).map(|(partition, _)| **partition).collect();
-                }
-                Err(error) => {
-                    self.readable.clear();
-                    metrics::error(ErrorClass::Redis);
-                    tracing::warn!(%error, "cannot look at the streams");
+            let mut open = Vec::with_capacity(all.len());
+            for promotion in all.chunk_by(|a, b| a.promotion == b.promotion) {
+                match self.streams.partition_states(promotion).await {
+                    Ok(states) => open.extend(promotion.iter().copied().zip(states).filter(|(_, state)| {
+                        state.position.is_some_and(|position| position.group) && state.parked < self.max_parked
+                    })),
+                    // One promotion whose keys somebody has broken must not keep the others from being paid.
+                    Err(error) => {
+                        metrics::error(ErrorClass::Redis);
+                        tracing::warn!(promotion = %promotion[0].promotion, %error, "cannot look at the streams");
+                        if matches!(error, StreamsError::Unavailable(..)) {
+                            break;
+                        }
+                    }
                 }
             }
+            open.sort_by_key(|(_, state)| state.oldest_undelivered.is_none());
+            self.readable = open.iter().take(STREAMS_PER_READ).map(|(partition, _)| *partition).collect();
         }
         self.readable.retain(|partition| all.contains(partition));
         self.readable.clone()

@@ -7,7 +7,7 @@ use pipeline::charging::{Active, Charging, Delivered, Running};
 use pipeline::config::Config;
 use pipeline::crash;
 use pipeline::domain::retry::Backoff;
-use pipeline::domain::{EntryId, Partition, Promotion, TargetId};
+use pipeline::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
 use pipeline::keys;
 use pipeline::metrics::{self, ErrorClass, RetryReason};
 use pipeline::mutant::{self, Mutant};
@@ -23,10 +23,15 @@ const SATED: Duration = Duration::from_millis(25);
 const CONSUMERS_EVERY: u32 = 4;
 
 /// Where each consumer's list was left off, so that a pass over many entries is one pass.
-type Cursors = HashMap<(Partition, String), EntryId>;
+type Cursors = HashMap<Share, EntryId>;
+
+/// What a consumer holds of a partition: looked through as a whole, one after another.
+type Share = (Partition, String);
 
 /// One tick: for every partition of every running promotion, what is parked and due, and what somebody holds
-/// for too long. Taking is safe to race: XCLAIM's least idle time gives an entry to one retrier.
+/// for too long. Taking is safe to race: XCLAIM's least idle time gives an entry to one retrier. Where there is no room
+/// for all, the next tick goes on behind what this one took last: entries that come back again and again must not
+/// keep the retrier from all others.
 pub async fn until_told_to_end(
     context: &Context,
     streams: &Streams,
@@ -36,6 +41,7 @@ pub async fn until_told_to_end(
 ) {
     let config = &context.config;
     let mut cursors = Cursors::new();
+    let mut last: Option<Share> = None;
     for tick in 0_u32.. {
         context.health.beat();
         let seen = active.seen();
@@ -45,15 +51,27 @@ pub async fn until_told_to_end(
         } else if charging.appetite() > 0 {
             // While MySQL does not say that it runs, nothing could be done with what is taken: each taking counts as a
             // delivery, and after enough of them an entry would pass for one that crashes its consumers.
+            let mut shares = Vec::new();
             for promotion in seen.promotions.iter().filter(|promotion| active.is_running(promotion.id) == Running::Yes)
             {
-                match tick_of(config, streams, charging, promotion, me, tick, &mut cursors).await {
+                match shares_of(streams, promotion, tick).await {
+                    Ok(more) => shares.extend(more),
+                    Err(error) => failed(context, promotion.id, &error),
+                }
+            }
+            shares.sort_unstable();
+            let behind = last.as_ref().map_or(0, |last| shares.partition_point(|share| share <= last));
+            shares.rotate_left(behind);
+            for share in shares {
+                let taken = take_due(config, streams, charging, &share, me, &mut cursors).await;
+                match &taken {
                     Ok(()) => context.health.dependency("redis", true),
-                    Err(error) => {
-                        context.health.dependency("redis", false);
-                        metrics::error(ErrorClass::Redis);
-                        tracing::warn!(promotion = %promotion.id, %error, "cannot look for due entries");
-                    }
+                    Err(error) => failed(context, share.0.promotion, error),
+                }
+                let no_more = taken.is_err() || charging.appetite() == 0;
+                last = Some(share);
+                if no_more {
+                    break;
                 }
             }
         }
@@ -64,27 +82,26 @@ pub async fn until_told_to_end(
     }
 }
 
-async fn tick_of(
-    config: &Config,
-    streams: &Streams,
-    charging: &Charging,
-    promotion: &Promotion,
-    me: &str,
-    tick: u32,
-    cursors: &mut Cursors,
-) -> Result<(), StreamsError> {
+fn failed(context: &Context, promotion: PromotionId, error: &StreamsError) {
+    context.health.dependency("redis", !matches!(error, StreamsError::Unavailable(..)));
+    metrics::error(ErrorClass::Redis);
+    tracing::warn!(%promotion, %error, "cannot look for due entries");
+}
+
+/// Who holds entries of a promotion that this tick looks through.
+async fn shares_of(streams: &Streams, promotion: &Promotion, tick: u32) -> Result<Vec<Share>, StreamsError> {
     let partitions: Vec<Partition> = promotion.partitions().collect();
     let states = streams.partition_states(&partitions).await?;
+    let mut shares = Vec::new();
     for (partition, state) in partitions.into_iter().zip(states) {
-        for (consumer, pending) in &state.consumers {
+        for (consumer, pending) in state.consumers {
             let parked = consumer == keys::RETRY || consumer == keys::HELD;
-            if *pending == 0 || !parked && !tick.is_multiple_of(CONSUMERS_EVERY) {
-                continue;
+            if pending > 0 && (parked || tick.is_multiple_of(CONSUMERS_EVERY)) {
+                shares.push((partition, consumer));
             }
-            take_due(config, streams, charging, partition, consumer, me, cursors).await?;
         }
     }
-    Ok(())
+    Ok(shares)
 }
 
 /// How long an entry of a consumer must have been idle to be taken.
@@ -105,17 +122,16 @@ async fn take_due(
     config: &Config,
     streams: &Streams,
     charging: &Charging,
-    partition: Partition,
-    consumer: &str,
+    share: &Share,
     me: &str,
     cursors: &mut Cursors,
 ) -> Result<(), StreamsError> {
-    let key = (partition, consumer.to_owned());
+    let (partition, consumer) = (share.0, share.1.as_str());
     for _ in 0..config.retry.pages_per_tick {
-        let page = streams.pending_page(partition, consumer, cursors.get(&key).copied(), PAGE).await?;
+        let page = streams.pending_page(partition, consumer, cursors.get(share).copied(), PAGE).await?;
         match page.last() {
-            Some(last) if page.len() == PAGE => cursors.insert(key.clone(), last.id),
-            Some(_) | None => cursors.remove(&key),
+            Some(last) if page.len() == PAGE => cursors.insert(share.clone(), last.id),
+            Some(_) | None => cursors.remove(share),
         };
         let whole = page.len() == PAGE;
         let due: Vec<&PendingEntry> = page

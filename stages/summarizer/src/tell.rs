@@ -34,6 +34,17 @@ pub async fn run(context: Context, store: Store, webhook: Option<Webhook>) {
 }
 
 async fn turn(context: &Context, store: &Store, webhook: Option<&Webhook>) -> anyhow::Result<()> {
+    let mut backlog = store.notification_backlog().await?;
+    if backlog.waiting > 0 {
+        work_off(context, store, webhook).await?;
+        backlog = store.notification_backlog().await?;
+    }
+    metrics::untold(backlog.waiting, backlog.given_up);
+    Ok(())
+}
+
+/// Puts aside what nobody wants, and sends what is due.
+async fn work_off(context: &Context, store: &Store, webhook: Option<&Webhook>) -> anyhow::Result<()> {
     let config = &context.config.webhook;
     let wanted = if webhook.is_some() { &config.events[..] } else { &[] };
     store.skip_notifications(wanted).await?;
@@ -48,8 +59,6 @@ async fn turn(context: &Context, store: &Store, webhook: Option<&Webhook>) -> an
             }
         }
     }
-    let backlog = store.notification_backlog().await?;
-    metrics::untold(backlog.waiting, backlog.given_up);
     Ok(())
 }
 

@@ -65,7 +65,7 @@ fn line(session: &Session, row: &Listed) -> Line {
         partition: row.partition,
         amount: row.amount,
         error_code: row.code.clone(),
-        error_message: row.message.clone(),
+        error_message: session.message(row.customer, row.message.as_deref()),
         retry_count: row.retry_count,
         requeues: row.requeues,
         key_generation: row.generation,

@@ -2,7 +2,7 @@
 //!
 //! Reads never write. Every write shows how many targets and how much money it concerns and asks, unless `--yes`;
 //! refuses without a terminal and without `--yes`; wants a reason; and stands in `payout_audit` in the same transaction
-//! as its effect.
+//! as its effect, or before it where the effect is in Redis. A plan of retries changes nothing yet, and asks nothing.
 
 mod acts;
 mod audit;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use pipeline::config::{Config, Needs, process_environment};
-use pipeline::domain::{Amount, PayoutType, Promotion, PromotionId};
+use pipeline::domain::{Amount, CustomerUid, PayoutType, Promotion, PromotionId};
 use pipeline::stage;
 use pipeline::store::{OperatorAct, Overview, Store, StoreSettings};
 use pipeline::streams::Streams;
@@ -123,6 +123,11 @@ impl Session {
     /// What names a person or is worth money to who reads it, masked unless asked for in full.
     pub(crate) fn personal(&self, text: &str) -> String {
         if self.show_pii { text.to_owned() } else { crate::output::masked(text) }
+    }
+
+    /// A message of `money`, in which it may have named the customer.
+    pub(crate) fn message(&self, customer: CustomerUid, message: Option<&str>) -> Option<String> {
+        message.map(|message| message.replace(&customer.0.to_string(), &self.customer(customer.0)))
     }
 
     /// A customer id, masked unless asked for in full.

@@ -14,7 +14,7 @@ use crate::steps::cargo;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Where the pictures go, one SVG for each board
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = ".run/boards")]
     render: PathBuf,
 }
 

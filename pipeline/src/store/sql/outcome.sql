@@ -2,7 +2,8 @@
 -- "not executed" means RETRYING, FAILED or still unknown is decided by the row as it stands in this
 -- statement, never from memory: an answer speaks only for its own attempt, so it counts only where the row
 -- still carries that attempt's token and no other attempt may have been executed. Assignments run from left
--- to right; what a condition reads is assigned after it, process_status last. A row that MySQL has lost
+-- to right; what a condition reads is assigned after it, process_status last. Attempts are counted by a row that has
+-- counted none since the decision: a statement whose commit was not acknowledged is repeated. A row that MySQL has lost
 -- (a commit undone by a failover) is made again.
 INSERT INTO {results} ({key}, promotion_id, process_status, transaction_key, {voucher_columns} error_code, error_message, retry_count,
   may_have_executed, key_generation, attempt_token, first_sent_at, waits_for, attempts, created_at, updated_at)
@@ -11,7 +12,8 @@ SELECT v.id, ?, CASE v.effect WHEN 'PAID' THEN 'SUCCESS' WHEN 'FAILED' THEN 'FAI
   CONCAT(CONCAT_WS(' ', ?, v.generation, v.effect, v.error_code), '\n'), ?, ?
 FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', token BIGINT PATH '$[1]', generation INT PATH '$[2]', another INT PATH '$[3]',
     effect VARCHAR(12) PATH '$[4]', money_key VARCHAR(100) PATH '$[5]', error_code VARCHAR(50) PATH '$[6]',
-    error_message VARCHAR(500) PATH '$[7]', waits VARCHAR(30) PATH '$[8]', first_sent VARCHAR(19) PATH '$[9]' {voucher_outcome_json})) v
+    error_message VARCHAR(500) PATH '$[7]', waits VARCHAR(30) PATH '$[8]', first_sent VARCHAR(19) PATH '$[9]', retries INT PATH '$[10]'
+    {voucher_outcome_json})) v
 ON DUPLICATE KEY UPDATE
   attempts = IF({guard}, RIGHT(CONCAT(COALESCE({results}.attempts, ''), VALUES(attempts)), 2000), {results}.attempts),
   transaction_key = IF({guard} AND v.effect = 'PAID', v.money_key, {results}.transaction_key),
@@ -24,9 +26,9 @@ ON DUPLICATE KEY UPDATE
       WHEN 'GIVE_UP' THEN IF({unproved}, 'UNKNOWN_OUTCOME', NULL) ELSE {results}.waits_for END,
     {results}.waits_for),
   first_sent_at = CASE WHEN NOT {guard} THEN {results}.first_sent_at
-    WHEN v.effect = 'NOT_CALLED' AND NOT {unproved} AND {results}.retry_count = 0 THEN NULL
+    WHEN v.effect = 'NOT_CALLED' AND NOT {unproved} AND {results}.retry_count = 0 AND v.retries = 0 THEN NULL
     ELSE COALESCE({results}.first_sent_at, CAST(v.first_sent AS DATETIME)) END,
-  retry_count = IF({guard},
+  retry_count = IF({guard} AND {results}.retry_count = v.retries,
     IF(v.effect = 'NOT_CALLED', IF({unproved}, {results}.retry_count, GREATEST({results}.retry_count, 1) - 1), {results}.retry_count + v.another),
     {results}.retry_count),
   updated_at = IF({guard}, VALUES(updated_at), {results}.updated_at),

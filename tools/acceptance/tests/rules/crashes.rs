@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use acceptance::{Build, Campaign, Plan, World, millis, secs, until};
+use acceptance::{Build, Cache, Campaign, Plan, World, millis, secs, until};
 use servers::RedisOptions;
 
 use crate::LONG;
@@ -83,6 +83,42 @@ fn what_waits_while_the_database_is_away_does_not_pass_for_an_entry_that_crashes
     world.completed(&campaign, LONG);
     world.books(&campaign).assert_paid_and_closed();
     assert_eq!(stages.retrier.metric("payout_quarantined_total", ""), 0.0);
+}
+
+#[test]
+fn what_waits_while_the_database_takes_no_write_does_not_pass_for_an_entry_that_crashes_consumers() {
+    let world = World::build()
+        .money(&["--fail-before", "1"])
+        .set("PAYOUT_RETRY_POISON_DELIVERIES", "2")
+        .set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000")
+        .start();
+    let campaign = world.write(&Plan::points("SPRING", 50));
+    let stages = world.run(1);
+    until("the retrier has begun", LONG, || (world.money.stat("/charge/faults/fail_before") > 100).then_some(()));
+    // It answers every question, and refuses each intent.
+    let renamed =
+        |from: &str, to: &str| format!("ALTER TABLE {} RENAME COLUMN {from} TO {to}", campaign.results_table());
+    world.sql.execute(&renamed("room", "gone"));
+    world.money.heal();
+    // That nothing is counted shows only in time passing: six visibility timeouts.
+    std::thread::sleep(secs(15));
+    world.sql.execute(&renamed("gone", "room"));
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    assert_eq!(stages.retrier.metric("payout_quarantined_total", ""), 0.0);
+}
+
+#[test]
+fn a_promotion_whose_keys_somebody_has_broken_keeps_no_other_from_being_paid() {
+    let world = World::build().money(&["--latency-ms", "20"]).set("PAYOUT_DISPATCHER_MAX_ACTIVE", "2").start();
+    let broken = world.write(&Plan::points("BROKEN", 2000));
+    let _stages = world.run(1);
+    world.paid(100, LONG);
+    world.cache.run::<i64>(&["HSET", &Cache::counts_key(&broken, 0), "success_count", "many"]);
+    let other = world.write(&Plan::points("SPRING", 100));
+    world.completed(&other, LONG);
+    world.books(&other).assert_paid_and_closed();
+    world.books(&broken).assert_exactly_once();
 }
 
 #[test]

@@ -253,6 +253,30 @@ fn a_promotion_that_waits_for_people_keeps_no_other_from_being_paid() {
 }
 
 #[test]
+fn look_ups_that_never_end_keep_the_retrier_from_no_other_entry() {
+    // As many keys as keep all of its connections asking, again and again, for as long as it lasts.
+    let world = patient()
+        .set("PAYOUT_RETRY_MAX_ATTEMPTS", "100")
+        .set("PAYOUT_MONEY_CONCURRENCY", "4")
+        .set("PAYOUT_DISPATCHER_MAX_ACTIVE", "2")
+        .start();
+    world.money.faults(json!({"on": ["charge", "lookup"], "hang_after": 1.0}));
+    let sick = world.write(&Plan::points("SICK", 40));
+    let _stages = world.run(1);
+    until("each was charged", LONG, || (world.money.stat("/charge/faults/hang_after") >= 40).then_some(()));
+    // What is known not to have been executed is charged again without a look-up.
+    world.money.faults(json!({"on": ["charge", "lookup"], "too_many": 1.0}));
+    let other = world.write(&Plan::points("SPRING", 40));
+    until("each of the other was turned away", LONG, || {
+        (world.money.stat("/charge/faults/too_many") >= 40).then_some(())
+    });
+    world.money.faults(json!({"on": ["lookup"], "hang_before": 1.0}));
+    world.completed(&other, LONG);
+    world.books(&other).assert_paid_and_closed();
+    assert_eq!(world.status(&sick).as_deref(), Some("IN_PROGRESS"));
+}
+
+#[test]
 fn a_refusal_that_is_not_on_the_list_waits_and_is_judged_again_when_it_is() {
     let world = patient().money(&["--refuse", "0.3", "--refuse-code", "ACCOUNT_CLOSED"]).start();
     let campaign = world.write(&Plan::points("SPRING", 300));

@@ -17,7 +17,7 @@ pub(super) fn board() -> Board {
 fn numbers(board: Board) -> Board {
     board
         .row("Now")
-        .with(panel(Number, "Done", "Share that is final. Completion itself is proved by MySQL.", "percentunit")
+        .with(panel(Number, "Done", "Share that is final. At 100 % for a minute and not COMPLETED: promoctl audit says what is missing.", "percentunit")
             .query(r#"sum(max by (promotion, state) (payout_promotion_items{JOB, promotion=~"$promotion", state=~"success|failed"})) / sum(max by (promotion, state) (payout_promotion_items{JOB, promotion=~"$promotion"}))"#, "done")
             .width(3))
         .with(panel(Number, "Rate", "Settled a second over 15 s. At the limit of money, more payers do not help.", "ops")
@@ -48,7 +48,7 @@ fn progress(board: Board) -> Board {
         .with(panel(Stack, "Targets by state", "Grows from unpublished to success. A thick band of retrying or pending: money or a payer is ill.", "short")
             .query(r#"sum by (state) (max by (promotion, state) (payout_promotion_items{JOB, promotion=~"$promotion"}))"#, "{{state}}")
             .width(12))
-        .with(panel(Stack, "Money by state", "Of what has a result. Pending money may or may not be paid: never resolve it by guessing.", "short")
+        .with(panel(Stack, "Money by state", "Of what has a result. Pending money may or may not be paid: look a target up with promoctl targets show, and never resolve it by guessing.", "short")
             .query(r#"sum by (state) (max by (promotion, state) (payout_promotion_amount{JOB, promotion=~"$promotion", state=~"success|failed|pending|retrying"}))"#, "{{state}}")
             .width(12))
         .with(panel(Lines, "Settled a second", "Falls to what money takes. Zero with work left: see whether the breaker is open, or money is away.", "ops")
@@ -67,6 +67,6 @@ fn progress(board: Board) -> Board {
             .query(r#"max by (promotion) (payout_promotion_drift_items{JOB, promotion=~"$promotion"})"#, "{{promotion}} entries")
             .query(r#"max by (promotion) (payout_promotion_counts_excess_items{JOB, promotion=~"$promotion"})"#, "{{promotion}} counters")
             .limit(1.0))
-        .with(panel(Lines, "Estimated end", "Should stay level. A line that moves away as fast as time passes: it stands still.", "dateTimeAsIso")
+        .with(panel(Lines, "Estimated end", "Should stay level. A line that moves away as fast as time passes: it stands still; promoctl doctor says why.", "dateTimeAsIso")
             .query(r#"1000 * max by (promotion) (payout_promotion_estimated_end_timestamp_seconds{JOB, promotion=~"$promotion"})"#, "promotion {{promotion}}"))
 }

@@ -17,9 +17,9 @@ pub(super) fn board() -> Board {
 fn entries(board: Board) -> Board {
     board
         .row("Entries")
-        .with(panel(Stack, "Backlog", "Published and not settled, our own count (the lag of XINFO GROUPS is wrong after deletions). Bounded by dispatcher.window.", "short")
+        .with(panel(Stack, "Backlog", "Published and not settled, our own count (the lag of XINFO GROUPS is wrong after deletions). Bounded by dispatcher.window. One partition that stays while the others empty: promoctl pending list.", "short")
             .query(r#"max by (promotion, partition) (payout_promotion_backlog_items{JOB, promotion=~"$promotion"})"#, "{{promotion}}:{{partition}}"))
-        .with(panel(Lines, "Nobody has taken", "On a stream, without a delivery. Much of it is well while the dispatcher is ahead.", "short")
+        .with(panel(Lines, "Nobody has taken", "On a stream, without a delivery. Much of it is well while the dispatcher is ahead. Level while payers are idle: promoctl doctor.", "short")
             .query(r#"max by (promotion) (payout_promotion_items{JOB, promotion=~"$promotion", state="published"})"#, "promotion {{promotion}}"))
         .with(panel(Lines, "Under way", "Delivered to payers and retriers, or waiting for a person. Level with no progress: promoctl consumers list.", "short")
             .query(r#"max by (promotion) (payout_promotion_items{JOB, promotion=~"$promotion", state="pending"})"#, "promotion {{promotion}}"))

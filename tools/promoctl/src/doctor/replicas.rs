@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use chrono::{DateTime, NaiveDateTime};
+use pipeline::config::Needs;
 use pipeline::streams::Replica;
 use serde::Serialize;
 
@@ -40,6 +41,7 @@ pub(super) async fn examine(session: &Session, found: &mut Findings) -> Result<V
         });
     }
     compare(&replicas, found);
+    compare_own(&session.config.agreed(Needs::default()), &replicas, found);
     let local =
         |ms| DateTime::from_timestamp_millis(ms).map(|at| at.with_timezone(&session.config.time_zone).naive_local());
     let line = |replica: Replica| ReplicaLine {
@@ -98,6 +100,34 @@ fn compare(replicas: &[Replica], found: &mut Findings) {
             });
         }
     }
+}
+
+/// Where this `promoctl` has other values than the replicas have, all of them the same.
+fn compare_own(own: &BTreeMap<String, String>, replicas: &[Replica], found: &mut Findings) {
+    let theirs = |key: &str| {
+        let values: BTreeSet<&str> =
+            replicas.iter().filter_map(|replica| replica.settings.get(key)).map(String::as_str).collect();
+        match values.len() {
+            1 => values.into_iter().next(),
+            _ => None,
+        }
+    };
+    let differing = own.iter().filter_map(|(key, value)| {
+        theirs(key).filter(|theirs| theirs != value).map(|theirs| format!("{key}: {value:?} here, {theirs:?} there"))
+    });
+    let differing: Vec<String> = differing.collect();
+    if differing.is_empty() {
+        return;
+    }
+    found.add(Finding {
+        severity: Severity::Warning,
+        check: "own configuration",
+        place: "promoctl".to_owned(),
+        found: format!("this promoctl is configured differently from the replicas: {}", differing.join("; ")),
+        means: "what it asks money, how fast, which refusals it takes for final and what it calls stuck follow its own values"
+            .to_owned(),
+        advice: "give it the configuration of the stages: the same file (--config) and the same environment".to_owned(),
+    });
 }
 
 fn grouped<'a>(pairs: impl Iterator<Item = (&'a str, &'a Replica)>) -> BTreeMap<&'a str, Vec<&'a Replica>> {

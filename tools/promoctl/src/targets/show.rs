@@ -7,7 +7,7 @@ mod transport;
 use anyhow::Result;
 use chrono::NaiveDateTime;
 use clap::{ArgGroup, Args};
-use pipeline::domain::{Amount, Partition, TargetId, Waits};
+use pipeline::domain::{Amount, CustomerUid, Partition, TargetId, Waits};
 use pipeline::store::{RecordedAct, ResultHistory, TargetHistory};
 use serde::Serialize;
 
@@ -138,7 +138,7 @@ pub(crate) async fn run(session: &Session, args: &ShowArgs) -> Result<Ended> {
     let acts = session.store.acts_on(history.promotion, history.target, ACTS).await?;
     let mut show = Show {
         target: target(session, &history, &kind.code, loaded.and_then(|loaded| loaded.file)),
-        result: history.result.as_ref().map(|row| result(session, row)),
+        result: history.result.as_ref().map(|row| result(session, history.customer, row)),
         idempotency_keys: (1..=generation(&history)).map(|generation| key(session, &history, generation)).collect(),
         timeline: timeline(&history, sealed_at, &acts),
         timeline_note: NOTE,
@@ -196,12 +196,12 @@ fn target(session: &Session, row: &TargetHistory, kind: &str, file: Option<Strin
     }
 }
 
-fn result(session: &Session, row: &ResultHistory) -> ResultSection {
+fn result(session: &Session, customer: CustomerUid, row: &ResultHistory) -> ResultSection {
     ResultSection {
         process_status: row.status.code(),
         transaction_key: row.transaction_key.clone(),
         error_code: row.code.clone(),
-        error_message: row.message.clone(),
+        error_message: session.message(customer, row.message.as_deref()),
         attempts: row.retry_count + 1,
         retry_count: row.retry_count,
         may_have_executed: row.may_have_executed,

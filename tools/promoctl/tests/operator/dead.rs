@@ -15,6 +15,12 @@ async fn promotion(field: &Field) -> i64 {
     field
         .sql("UPDATE campaign_promotion_point_results SET error_message = '=HYPERLINK(\"x\")' WHERE point_target_id = 1002")
         .await;
+    field
+        .sql(
+            "UPDATE campaign_promotion_point_results SET error_message = 'customer 7000003 is closed' \
+              WHERE point_target_id = 1003",
+        )
+        .await;
     id
 }
 
@@ -27,6 +33,7 @@ async fn failed_targets_are_listed_page_by_page_with_customers_masked() {
         page["data"].as_array().unwrap().iter().map(|row| row["target_id"].as_i64().unwrap()).collect();
     assert_eq!((targets, &page["next_cursor"]), (vec![1001, 1002, 1003], &1003.into()));
     assert_eq!((&page["data"][0]["customer_uid"], &page["data"][0]["amount"]), (&"*****01".into(), &"100.50".into()));
+    assert_eq!(page["data"][2]["error_message"], "customer *****03 is closed");
     let rest = field.json(&["dead", "list", "--promotion", &id, "--limit", "3", "--cursor", "1003", "--show-pii"]);
     assert_eq!(rest["data"].as_array().unwrap().len(), 2);
     assert_eq!((&rest["data"][0]["customer_uid"], &rest["next_cursor"]), (&"7000004".into(), &Value::Null));

@@ -121,6 +121,11 @@ async fn what_is_wrong_with_a_running_promotions_streams_is_found() {
     assert_eq!(severities(&report, "deliveries"), ["warning"]);
     assert_eq!(severities(&report, "waiting for a person"), ["warning"]);
     is_told(&report);
+    assert_eq!(severities(&report, "retries late"), [] as [&str; 0]);
+    say(&mut field, &format!("XREADGROUP GROUP payers retry COUNT 1 STREAMS {s} >")).await;
+    assert_eq!(severities(&doctor(&field), "retries late"), [] as [&str; 0], "its backoff is not over");
+    say(&mut field, &format!("XCLAIM {s} payers retry 0 1005-0 IDLE 600000 JUSTID")).await;
+    assert_eq!(severities(&doctor(&field), "retries late"), ["warning"]);
     say(&mut field, &format!("HINCRBY {h} success_count 1")).await;
     assert_eq!(severities(&doctor(&field), "counts"), ["error"]);
     say(&mut field, &format!("HINCRBY {h} success_count -1")).await;
@@ -183,6 +188,13 @@ async fn replicas_are_listed_and_a_setting_in_which_they_differ_is_named() {
     assert_eq!(report["replicas"].as_array().unwrap().len(), 2);
     assert_eq!(report["replicas"][0]["started_at"], "2026-09-21T23:13:20");
     assert_eq!(severities(&report, "replica configuration"), [] as [&str; 0]);
+    assert_eq!(severities(&report, "own configuration"), ["warning"]);
+    let told =
+        report["findings"].as_array().unwrap().iter().find(|finding| finding["check"] == "own configuration").unwrap();
+    assert!(told["found"].as_str().unwrap().ends_with(r#"money.max_rps: "1000" here, "9" there"#), "{told}");
+    let alike =
+        field.launch(&["doctor", "-o", "json"]).env("PAYOUT_MONEY_MAX_RPS", "9").run(Duration::from_secs(60)).unwrap();
+    assert!(!alike.stdout.contains("own configuration"), "{}", alike.stdout);
     let newer = Replica { version: "1.1.0".into(), ..replica("retrier", "r-1", "6") };
     field.streams.announce(&newer, ttl).await.unwrap();
     let report = field.json(&["doctor"]);

@@ -70,7 +70,7 @@ impl Columns {
                 Cell::Plain(result.status.code().to_owned()),
                 Cell::text(result.transaction_key),
                 Cell::text(result.error_code),
-                Cell::text(result.error_message),
+                Cell::text(session.message(row.customer, result.error_message.as_deref())),
                 plain(result.retry_count + 1),
                 plain(result.requeues),
                 Cell::text(result.waits_for),

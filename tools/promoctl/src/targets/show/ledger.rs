@@ -59,7 +59,7 @@ pub(super) async fn look_up(session: &Session, history: &TargetHistory) -> Resul
             verdict: words(answer.verdict),
             code: answer.code.into_owned(),
             money_key: answer.receipt.map(|receipt| receipt.money_key),
-            message: answer.message,
+            message: session.message(history.customer, answer.message.as_deref()),
         });
     }
     Ok(Ok(answers))
