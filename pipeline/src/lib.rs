@@ -5,7 +5,7 @@
 //! [`money`] are the adapters to Redis, MySQL and the money service; [`charging`] is the one place
 //! where a payout is paid, for the payer and the retrier alike; the rest runs a stage.
 //!
-//! Each builds on those before it. `redis` is named only under [`streams`], `sqlx` only under [`store`], the
+//! `redis` is named only under [`streams`], `sqlx` only under [`store`], the
 //! HTTP client only under [`money`] (whose connections [`webhook`] uses too), environment variables only in [`config`] (but for the
 //! two by which development builds are broken: [`crash`], [`mutant`]), and metric names only in [`metrics`].
 

@@ -81,7 +81,8 @@ async fn begin(
     targets.sort_unstable();
     let Some(payouts) = record_intent(shared, claim, &promotion, &targets, token).await else {
         if claim == Claim::Again {
-            give_back(shared, entries.into_values().map(|(entry, _)| entry)).await;
+            let entries: Vec<Entry> = entries.into_values().map(|(entry, _)| entry).collect();
+            give_back(shared, &entries).await;
         }
         return;
     };
@@ -124,14 +125,11 @@ async fn begin(
 
 /// Parks what was taken for another attempt and could not be begun, with the deliveries that it had: taken again and
 /// again while the database takes no write, it would pass for something that crashes its consumers.
-async fn give_back(shared: &Shared, entries: impl Iterator<Item = Entry>) {
-    let mut parks: HashMap<Partition, Park> = HashMap::new();
+async fn give_back(shared: &Shared, entries: &[Entry]) {
+    let mut parks: HashMap<(Partition, Parking), Park> = HashMap::new();
     for entry in entries {
-        let park = parks.entry(entry.partition).or_insert_with(|| Park {
-            partition: entry.partition,
-            to: Parking::Retry,
-            entries: Vec::new(),
-        });
+        let (partition, to) = (entry.partition, entry.from);
+        let park = parks.entry((partition, to)).or_insert_with(|| Park { partition, to, entries: Vec::new() });
         park.entries.push((entry.id, entry.deliveries, 0));
     }
     if let Err(error) = shared.tools.streams.park(parks.into_values().collect(), &shared.tools.consumer).await {

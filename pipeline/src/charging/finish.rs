@@ -19,7 +19,7 @@ use crate::metrics::{self, Completed, DeadReason, ErrorClass, Resolved, RetryRea
 use crate::mutant::{self, Mutant};
 use crate::record::{DeadLetter, VERSION};
 use crate::store::Outcome;
-use crate::streams::{Park, Parking, Settle};
+use crate::streams::{Park, Parking, Settle, StreamsError};
 
 /// An item that needs nothing more from `money`.
 pub(super) enum Finished {
@@ -151,7 +151,7 @@ fn tell(outcome: &Outcome, row: &ResultRow) {
 
 /// Settles, parks and holds, one script a partition. Each is safe to repeat: settling counts only what it newly
 /// acknowledges, and parking moves only what this consumer still owns. What cannot be let go because Redis stays
-/// away is delivered again, and found final.
+/// away, or refuses one partition's, is delivered again, and found final.
 async fn let_go(shared: &Shared, done: Vec<Done>) {
     let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let completed_at = shared.tools.store.now().format("%Y%m%d%H%M%S").to_string();
@@ -165,8 +165,11 @@ async fn let_go(shared: &Shared, done: Vec<Done>) {
             }
             Err(error) => {
                 metrics::error(ErrorClass::Redis);
-                shared.tools.health.dependency("redis", false);
                 tracing::warn!(%error, "cannot settle entries");
+                if matches!(error, StreamsError::Refused(_)) {
+                    break;
+                }
+                shared.tools.health.dependency("redis", false);
                 if !patience.wait().await {
                     return;
                 }
@@ -182,6 +185,9 @@ async fn let_go(shared: &Shared, done: Vec<Done>) {
             Err(error) => {
                 metrics::error(ErrorClass::Redis);
                 tracing::warn!(%error, "cannot park entries");
+                if matches!(error, StreamsError::Refused(_)) {
+                    break;
+                }
                 if !patience.wait().await {
                     return;
                 }

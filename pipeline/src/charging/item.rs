@@ -12,7 +12,7 @@ use crate::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
 use crate::metrics;
 use crate::mutant::{self, Mutant};
 use crate::store::Payout;
-use crate::streams::Delivery;
+use crate::streams::{Delivery, Parking};
 
 /// An entry as a stage received it.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Delivered {
     pub delivery: Delivery,
     /// How often it was delivered, where that is known (the retrier reads it, a payer does not).
     pub deliveries: u32,
+    /// Where it waited, and waits again when it cannot be begun.
+    pub from: Parking,
 }
 
 /// An entry in flight.
@@ -30,6 +32,7 @@ pub(super) struct Entry {
     pub(super) target: TargetId,
     pub(super) published_at_ms: Option<i64>,
     pub(super) deliveries: u32,
+    pub(super) from: Parking,
     pub(super) taken_at: Instant,
     /// Given back when the entry is let go.
     _permit: OwnedSemaphorePermit,
@@ -45,13 +48,14 @@ impl Entry {
         held: Held,
     ) -> Self {
         let Delivery { partition, id, .. } = delivered.delivery;
-        let deliveries = delivered.deliveries;
+        let (deliveries, from) = (delivered.deliveries, delivered.from);
         Self {
             partition,
             id,
             target,
             published_at_ms,
             deliveries,
+            from,
             taken_at: Instant::now(),
             _permit: permit,
             _held: held,

@@ -8,26 +8,14 @@ use sha2::{Digest, Sha256};
 use super::{Config, Needs, url};
 
 impl Config {
-    /// The values that must be the same in every process, by their keys, in one form of writing. No secrets.
+    /// The values that must be the same in every process that uses them, by their keys, in one form of writing. No secrets:
+    /// of the PIN key what tells it from another.
     pub fn agreed(&self, needs: Needs) -> BTreeMap<String, String> {
         let time = |duration| humantime::format_duration(duration).to_string();
         let (money, breaker, retry) = (&self.money, &self.breaker, &self.retry);
         let mut values = vec![
             ("time.zone", self.time_zone.to_string()),
             ("store.write_time", time(self.store.write_time)),
-            ("money.timeout", time(money.timeout)),
-            ("money.max_rps", money.max_rps.to_string()),
-            ("money.idempotent", money.idempotent.to_string()),
-            ("money.lookup", money.lookup.to_string()),
-            ("money.cancel", money.cancel.to_string()),
-            ("money.final_error_codes", money.final_error_codes.join(",")),
-            ("money.key_retention", time(money.key_retention)),
-            ("money.key_retention_margin", time(money.key_retention_margin)),
-            ("breaker.window", time(breaker.window)),
-            ("breaker.min_requests", breaker.min_requests.to_string()),
-            ("breaker.failure_percent", breaker.failure_percent.to_string()),
-            ("breaker.open_for", time(breaker.open_for)),
-            ("breaker.open_cap", time(breaker.open_cap)),
             ("retry.max_attempts", retry.max_attempts.to_string()),
             ("retry.backoff_base", time(retry.backoff_base)),
             ("retry.backoff_cap", time(retry.backoff_cap)),
@@ -39,13 +27,28 @@ impl Config {
             ("summarizer.sweep_interval", time(self.summarizer.sweep_interval)),
         ];
         if needs.money {
+            values.extend([
+                ("money.timeout", time(money.timeout)),
+                ("money.max_rps", money.max_rps.to_string()),
+                ("money.idempotent", money.idempotent.to_string()),
+                ("money.lookup", money.lookup.to_string()),
+                ("money.cancel", money.cancel.to_string()),
+                ("money.final_error_codes", money.final_error_codes.join(",")),
+                ("money.key_retention", time(money.key_retention)),
+                ("money.key_retention_margin", time(money.key_retention_margin)),
+                ("breaker.window", time(breaker.window)),
+                ("breaker.min_requests", breaker.min_requests.to_string()),
+                ("breaker.failure_percent", breaker.failure_percent.to_string()),
+                ("breaker.open_for", time(breaker.open_for)),
+                ("breaker.open_cap", time(breaker.open_cap)),
+            ]);
             // It holds no credentials: a URL with some is refused.
             values.push(("money.url", url::redacted(&money.url)));
         }
         if let Some(key) = self.pin_key.as_ref().filter(|_| needs.pin) {
             // Enough to tell two keys apart; of 32 random bytes it gives nothing away.
             let digest = Sha256::digest(key.expose());
-            values.push(("pin.key", format!("sha256 {}", hex::encode(&digest[..4]))));
+            values.push(("pin.key_file", format!("a key whose SHA-256 begins with {}", hex::encode(&digest[..4]))));
         }
         values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }

@@ -30,8 +30,7 @@ impl Starter {
     }
 
     /// Starts what is due while there is a place beside what runs, and tells whether it started any. Both were read at
-    /// one moment: a promotion that another dispatcher has started since is lost at the compare-and-set, and never
-    /// lets more of them start than may run.
+    /// one moment: a promotion that another dispatcher has started since is lost at the compare-and-set.
     pub async fn start_due(&mut self, due: &[Promotion], running: &[Promotion]) -> Result<bool, StoreError> {
         self.compared_at.retain(|id, _| due.iter().any(|promotion| promotion.id == *id));
         if due.is_empty() {

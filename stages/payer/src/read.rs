@@ -9,7 +9,7 @@ use pipeline::metrics::{self, ErrorClass};
 use pipeline::mutant::{self, Mutant};
 use pipeline::stage::Context;
 use pipeline::store::Claim;
-use pipeline::streams::{Delivery, ReadError, Reader, Streams, StreamsError};
+use pipeline::streams::{Delivery, Parking, ReadError, Reader, Streams, StreamsError};
 
 /// Streams of one read: up to here they cost nothing. Beyond it, those with undelivered entries go first, and of these
 /// those of the promotions that come first: one that waits for people must not keep others from being read.
@@ -73,7 +73,10 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
 async fn submit(charging: &Charging, mut deliveries: Vec<Delivery>, mut room: Room) {
     loop {
         let rest = deliveries.split_off(deliveries.len().min(room.len()));
-        let delivered = deliveries.into_iter().map(|delivery| Delivered { delivery, deliveries: 1 }).collect();
+        let delivered = deliveries
+            .into_iter()
+            .map(|delivery| Delivered { delivery, deliveries: 1, from: Parking::Retry })
+            .collect();
         charging.submit(Claim::First, delivered, room);
         if rest.is_empty() {
             return;

@@ -13,7 +13,7 @@ use pipeline::metrics::{self, ErrorClass, RetryReason};
 use pipeline::mutant::{self, Mutant};
 use pipeline::stage::Context;
 use pipeline::store::Claim;
-use pipeline::streams::{PendingEntry, Streams, StreamsError};
+use pipeline::streams::{Parking, PendingEntry, Streams, StreamsError};
 
 /// Entries of one page: 0.3 ms of the Redis thread, however many are parked.
 const PAGE: usize = 1000;
@@ -41,7 +41,7 @@ pub async fn until_told_to_end(
 ) {
     let config = &context.config;
     let mut cursors = Cursors::new();
-    let mut last: Option<Share> = None;
+    let (mut last, mut short): (Option<Share>, bool) = (None, false);
     for tick in 0_u32.. {
         context.health.beat();
         let seen = active.seen();
@@ -51,11 +51,17 @@ pub async fn until_told_to_end(
         } else if charging.appetite() > 0 {
             // While MySQL does not say that it runs, nothing could be done with what is taken: each taking counts as a
             // delivery, and after enough of them an entry would pass for one that crashes its consumers.
+            // While there is not room for all, each has its turn; else the living ones are spared three looks of four.
+            let all = short || tick.is_multiple_of(CONSUMERS_EVERY);
+            short = false;
             let mut shares = Vec::new();
             for promotion in seen.promotions.iter().filter(|promotion| active.is_running(promotion.id) == Running::Yes)
             {
-                match shares_of(streams, promotion, tick).await {
-                    Ok(more) => shares.extend(more),
+                match shares_of(streams, promotion, all).await {
+                    Ok(more) => {
+                        context.health.dependency("redis", true);
+                        shares.extend(more);
+                    }
                     Err(error) => failed(context, promotion.id, &error),
                 }
             }
@@ -68,9 +74,9 @@ pub async fn until_told_to_end(
                     Ok(()) => context.health.dependency("redis", true),
                     Err(error) => failed(context, share.0.promotion, error),
                 }
-                let no_more = taken.is_err() || charging.appetite() == 0;
                 last = Some(share);
-                if no_more {
+                short = charging.appetite() == 0;
+                if short || taken.is_err() {
                     break;
                 }
             }
@@ -83,20 +89,21 @@ pub async fn until_told_to_end(
 }
 
 fn failed(context: &Context, promotion: PromotionId, error: &StreamsError) {
-    context.health.dependency("redis", !matches!(error, StreamsError::Unavailable(..)));
+    if matches!(error, StreamsError::Unavailable(..)) {
+        context.health.dependency("redis", false);
+    }
     metrics::error(ErrorClass::Redis);
     tracing::warn!(%promotion, %error, "cannot look for due entries");
 }
 
-/// Who holds entries of a promotion that this tick looks through.
-async fn shares_of(streams: &Streams, promotion: &Promotion, tick: u32) -> Result<Vec<Share>, StreamsError> {
+/// Who holds entries of a promotion: all of them, or what is parked.
+async fn shares_of(streams: &Streams, promotion: &Promotion, all: bool) -> Result<Vec<Share>, StreamsError> {
     let partitions: Vec<Partition> = promotion.partitions().collect();
     let states = streams.partition_states(&partitions).await?;
     let mut shares = Vec::new();
     for (partition, state) in partitions.into_iter().zip(states) {
         for (consumer, pending) in state.consumers {
-            let parked = consumer == keys::RETRY || consumer == keys::HELD;
-            if pending > 0 && (parked || tick.is_multiple_of(CONSUMERS_EVERY)) {
+            if pending > 0 && (all || is_parked(&consumer)) {
                 shares.push((partition, consumer));
             }
         }
@@ -129,11 +136,6 @@ async fn take_due(
     let (partition, consumer) = (share.0, share.1.as_str());
     for _ in 0..config.retry.pages_per_tick {
         let page = streams.pending_page(partition, consumer, cursors.get(share).copied(), PAGE).await?;
-        match page.last() {
-            Some(last) if page.len() == PAGE => cursors.insert(share.clone(), last.id),
-            Some(_) | None => cursors.remove(share),
-        };
-        let whole = page.len() == PAGE;
         let due: Vec<&PendingEntry> = page
             .iter()
             .filter(|entry| Duration::from_millis(entry.idle_ms) >= patience(config, consumer, entry))
@@ -145,24 +147,31 @@ async fn take_due(
             if charging.appetite() == 0 {
                 return Ok(());
             }
-            take(streams, charging, partition, consumer, batch, me).await?;
+            let asked = take(streams, charging, share, batch, me).await?;
+            // Where this leaves no room, the share's next turn goes on behind it.
+            cursors.insert(share.clone(), batch[asked - 1].id);
         }
-        if !whole {
-            return Ok(());
-        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => cursors.insert(share.clone(), last.id),
+            Some(_) | None => {
+                cursors.remove(share);
+                return Ok(());
+            }
+        };
     }
     Ok(())
 }
 
-/// Takes entries that are still as idle as they were listed, and hands them over.
+/// Takes entries that are still as idle as they were listed, as many as there is room for, and hands them over. Gives
+/// how many it tried to take.
 async fn take(
     streams: &Streams,
     charging: &Charging,
-    partition: Partition,
-    consumer: &str,
+    share: &Share,
     due: &[&PendingEntry],
     me: &str,
-) -> Result<(), StreamsError> {
+) -> Result<usize, StreamsError> {
+    let (partition, consumer) = (share.0, share.1.as_str());
     let room = charging.room(due.len()).await;
     let due = &due[..due.len().min(room.len())];
     let least_idle = due.iter().map(|entry| entry.idle_ms).min().unwrap_or(0);
@@ -171,7 +180,8 @@ async fn take(
     crash::point("retrier.listed");
     let taken = streams.take(partition, me, &ids, Duration::from_millis(least_idle)).await?;
     crash::point("retrier.taken");
-    let abandoned = consumer != keys::RETRY && consumer != keys::HELD;
+    let abandoned = !is_parked(consumer);
+    let from = if consumer == keys::HELD { Parking::Held } else { Parking::Retry };
     let taken: Vec<Delivered> = taken
         .into_iter()
         .map(|delivery| {
@@ -179,12 +189,16 @@ async fn take(
                 metrics::retried(RetryReason::Abandoned);
             }
             let deliveries = deliveries_of.get(&delivery.id).copied().unwrap_or(1);
-            Delivered { deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX), delivery }
+            Delivered { deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX), delivery, from }
         })
         .collect();
     if !taken.is_empty() {
         tracing::debug!(%partition, consumer, entries = taken.len(), "took entries that were due");
         charging.submit(Claim::Again, taken, room);
     }
-    Ok(())
+    Ok(ids.len())
+}
+
+fn is_parked(consumer: &str) -> bool {
+    consumer == keys::RETRY || consumer == keys::HELD
 }

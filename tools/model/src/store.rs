@@ -183,7 +183,8 @@ pub struct Called {
 /// `first_sent_at` is filled in where MySQL lost the intent that had set it: a key that was sent needs its fence.
 ///
 /// Twice: the row is final, or gets the same status again; a worker that did not hear the answer to its
-/// COMMIT reads the row first.
+/// COMMIT reads the row first. (The product counts an attempt only where `retry_count` stands as the worker read it: fewer than
+/// here when two speak at once.)
 pub fn outcome(mut db: Db, mine: u8, called: Called, write: Write, mutant: Option<Mutant>) -> Db {
     let Some(row) = &mut db.row else {
         db.row = Some(lost_row(mine, called, write));

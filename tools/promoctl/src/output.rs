@@ -47,6 +47,20 @@ pub(crate) fn masked(text: &str) -> String {
     text.chars().enumerate().map(|(at, char)| if at + kept >= length { char } else { '*' }).collect()
 }
 
+/// A text with another in place of a number, wherever that stands for itself and not within a longer one.
+pub(crate) fn replaced(text: &str, number: &str, with: &str) -> String {
+    let is_digit = |char: Option<char>| char.is_some_and(|char| char.is_ascii_digit());
+    let (mut done, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(number) {
+        let after = &rest[at + number.len()..];
+        done.push_str(&rest[..at]);
+        let within = is_digit(done.chars().next_back()) || is_digit(after.chars().next());
+        done.push_str(if within { number } else { with });
+        rest = after;
+    }
+    done + rest
+}
+
 /// For JSON: `yyyy-MM-ddTHH:mm:ss` in the configured zone.
 pub(crate) fn iso<S: Serializer>(at: &Option<NaiveDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
@@ -77,6 +91,14 @@ mod tests {
     fn digits_are_grouped_by_three() {
         for (number, grouped) in [("0", "0"), ("999", "999"), ("-1000", "-1,000"), ("1234567.80", "1,234,567.80")] {
             assert_eq!(group(number), grouped);
+        }
+    }
+
+    #[test]
+    fn a_number_is_replaced_where_it_stands_for_itself() {
+        for (text, seen) in [("customer 42 of 420, 142, 42", "customer ** of 420, 142, **"), ("4242", "4242"), ("", "")]
+        {
+            assert_eq!(replaced(text, "42", "**"), seen);
         }
     }
 

@@ -127,7 +127,7 @@ impl Session {
 
     /// A message of `money`, in which it may have named the customer.
     pub(crate) fn message(&self, customer: CustomerUid, message: Option<&str>) -> Option<String> {
-        message.map(|message| message.replace(&customer.0.to_string(), &self.customer(customer.0)))
+        message.map(|message| crate::output::replaced(message, &customer.0.to_string(), &self.customer(customer.0)))
     }
 
     /// A customer id, masked unless asked for in full.

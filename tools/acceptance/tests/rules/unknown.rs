@@ -277,6 +277,25 @@ fn look_ups_that_never_end_keep_the_retrier_from_no_other_entry() {
 }
 
 #[test]
+fn look_ups_that_never_end_keep_the_retrier_from_nothing_else_in_their_partition() {
+    let world = patient().set("PAYOUT_RETRY_MAX_ATTEMPTS", "100").set("PAYOUT_MONEY_CONCURRENCY", "4").start();
+    world.money.faults(json!({"on": ["charge", "lookup"], "hang_after": 0.4, "too_many": 0.6}));
+    let campaign = world.write(&Plan::points("SPRING", 120).partitions(1));
+    let _stages = world.run(1);
+    let results = campaign.results_table();
+    let count = |rows: &str| world.sql.number(&format!("SELECT COUNT(*) FROM {results} WHERE {rows}"));
+    until("each was begun", LONG, || (count("TRUE") == 120).then_some(()));
+    world.money.faults(json!({"on": ["lookup"], "hang_before": 1.0}));
+    // Those whose charge may have been executed are looked up for ever, and there are more of them than connections.
+    until("all others are paid", LONG, || {
+        (count("process_status = 'SUCCESS' OR (process_status = 'PENDING' AND may_have_executed = 1)") == 120)
+            .then_some(())
+    });
+    let unknown = count("process_status = 'PENDING'");
+    assert!(unknown > 16 && count("process_status = 'SUCCESS'") > 16, "{unknown} unknown");
+}
+
+#[test]
 fn a_refusal_that_is_not_on_the_list_waits_and_is_judged_again_when_it_is() {
     let world = patient().money(&["--refuse", "0.3", "--refuse-code", "ACCOUNT_CLOSED"]).start();
     let campaign = world.write(&Plan::points("SPRING", 300));

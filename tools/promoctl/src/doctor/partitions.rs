@@ -198,25 +198,10 @@ fn parked(session: &Session, at: &At<'_>, state: &PartitionState, found: &mut Fi
 
 /// Entries in the hands of a process.
 async fn holder(session: &Session, at: &At<'_>, consumer: &Consumer, found: &mut Findings) -> Result<()> {
+    if consumer.name == keys::RETRY || consumer.name == keys::HELD {
+        return Ok(());
+    }
     let retry = &session.config.retry;
-    if consumer.name == keys::HELD {
-        return Ok(());
-    }
-    if consumer.name == keys::RETRY {
-        let late_after = retry.backoff_cap + retry.visibility_timeout;
-        let (late, _) = count(session.streams()?, at.partition, keys::RETRY, late_after, u64::MAX).await?;
-        if late > 0 {
-            let after = humantime::format_duration(late_after);
-            found.add(at.finding(
-                Severity::Warning,
-                "retries late",
-                format!("{late} entries have waited for a retry for {after}, longer than any backoff"),
-                "no retrier takes them: none runs, the breaker is open, or the limit leaves no room",
-                "see that a retrier runs, and what money answers; `promoctl pending list --consumer retry` names them",
-            ));
-        }
-        return Ok(());
-    }
     let stuck_after = retry.visibility_timeout * STUCK_AFTER;
     let suspect = u64::from(retry.poison_deliveries / 2).max(2);
     let (stuck, suspects) = count(session.streams()?, at.partition, &consumer.name, stuck_after, suspect).await?;

@@ -121,11 +121,6 @@ async fn what_is_wrong_with_a_running_promotions_streams_is_found() {
     assert_eq!(severities(&report, "deliveries"), ["warning"]);
     assert_eq!(severities(&report, "waiting for a person"), ["warning"]);
     is_told(&report);
-    assert_eq!(severities(&report, "retries late"), [] as [&str; 0]);
-    say(&mut field, &format!("XREADGROUP GROUP payers retry COUNT 1 STREAMS {s} >")).await;
-    assert_eq!(severities(&doctor(&field), "retries late"), [] as [&str; 0], "its backoff is not over");
-    say(&mut field, &format!("XCLAIM {s} payers retry 0 1005-0 IDLE 600000 JUSTID")).await;
-    assert_eq!(severities(&doctor(&field), "retries late"), ["warning"]);
     say(&mut field, &format!("HINCRBY {h} success_count 1")).await;
     assert_eq!(severities(&doctor(&field), "counts"), ["error"]);
     say(&mut field, &format!("HINCRBY {h} success_count -1")).await;
