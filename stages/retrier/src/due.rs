@@ -65,6 +65,7 @@ pub async fn until_told_to_end(
                     Err(error) => failed(context, promotion.id, &error),
                 }
             }
+            cursors.retain(|share, _| active.promotion(share.0.promotion).is_some());
             shares.sort_unstable();
             let behind = last.as_ref().map_or(0, |last| shares.partition_point(|share| share <= last));
             shares.rotate_left(behind);
