@@ -170,8 +170,8 @@ impl Charging {
         Self { shared }
     }
 
-    /// Waits for room for a batch: for a little while for all of `wanted` (of half of what there is, at most), because room comes back entry by entry and
-    /// small batches cost as many statements as large ones; then for at least one delivery.
+    /// Waits for room for a batch: for a little while for all of `wanted` (half of what there is, at most), because room
+    /// comes back entry by entry and small batches cost as many statements as large ones; then for at least one delivery.
     pub async fn room(&self, wanted: usize) -> Room {
         const CLOSED: &str = "the semaphore is never closed";
         let permits = Arc::clone(&self.shared.permits);

@@ -1,8 +1,8 @@
 //! Redis: the transport between the stages.
 //!
 //! Everything that is said to Redis is said here; no other module names it. A partition is changed by scripts
-//! (`streams/lua`), each one atomic in the partition's slot; only who holds an entry changes by plain commands; [`crate::keys`] names the keys. Nothing here is the
-//! truth: what is lost is published again or rebuilt from MySQL.
+//! (`streams/lua`), each one atomic in the partition's slot; only who holds an entry changes by plain commands.
+//! [`crate::keys`] names the keys. Nothing here is the truth: what is lost is published again or rebuilt from MySQL.
 //!
 //! Every call may be repeated after an error: an error does not say that nothing happened (a reply may have been
 //! lost), and each script says why running it twice is harmless.

@@ -99,6 +99,7 @@ async fn begin(
                 request: Request::LookUp,
                 resent: true,
                 asked: 0,
+                wait: None,
             });
             quarantine(shared, item, bad).await;
             continue;
@@ -114,7 +115,7 @@ async fn begin(
         };
         let resent = payout.row.token != token || payout.row.may_have_executed;
         let (promotion, request) = (Arc::clone(&promotion), Request::Charge);
-        let item = Box::new(Item { entry, promotion, payout, token, request, resent, asked: 0 });
+        let item = Box::new(Item { entry, promotion, payout, token, request, resent, asked: 0, wait: None });
         route(shared, item, next).await;
     }
     for (entry, _) in entries.into_values() {
@@ -128,13 +129,17 @@ async fn begin(
 async fn give_back(shared: &Shared, entries: &[Entry]) {
     let mut parks: HashMap<(Partition, Parking), Park> = HashMap::new();
     for entry in entries {
-        let (partition, to) = (entry.partition, entry.from);
+        let (partition, to) = (entry.partition, entry.from.unwrap_or(Parking::Retry));
         let park = parks.entry((partition, to)).or_insert_with(|| Park { partition, to, entries: Vec::new() });
         park.entries.push((entry.id, entry.deliveries, 0));
     }
-    if let Err(error) = shared.tools.streams.park(parks.into_values().collect(), &shared.tools.consumer).await {
+    park(shared, parks.into_values().collect()).await;
+}
+
+async fn park(shared: &Shared, parks: Vec<Park>) {
+    if let Err(error) = shared.tools.streams.park(parks, &shared.tools.consumer).await {
         metrics::error(ErrorClass::Redis);
-        tracing::warn!(%error, "cannot park what could not be begun; it will be delivered again");
+        tracing::warn!(%error, "cannot park entries; they will be delivered again");
     }
 }
 
@@ -243,15 +248,8 @@ async fn delete(shared: &Shared, partition: Partition, id: crate::domain::EntryI
 async fn delay(shared: &Shared, delivered: &Delivered) {
     let slowest = shared.tools.config.retry.poison_deliveries.saturating_sub(1);
     tracing::warn!(partition = %delivered.delivery.partition, "entry of a later version; left for a newer binary");
-    let park = Park {
-        partition: delivered.delivery.partition,
-        to: Parking::Retry,
-        entries: vec![(delivered.delivery.id, slowest, 0)],
-    };
-    if let Err(error) = shared.tools.streams.park(vec![park], &shared.tools.consumer).await {
-        metrics::error(ErrorClass::Redis);
-        tracing::warn!(%error, "cannot park an entry; it will be delivered again");
-    }
+    let entries = vec![(delivered.delivery.id, slowest, 0)];
+    park(shared, vec![Park { partition: delivered.delivery.partition, to: Parking::Retry, entries }]).await;
 }
 
 impl Finished {

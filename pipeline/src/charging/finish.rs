@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::item::{Fate, Item};
 use super::patience::Patience;
+use crate::config::RetryConfig;
 use crate::crash;
 use crate::domain::outcome::Effect;
 use crate::domain::requeue::{failed_unexecuted, failed_unpayable};
@@ -155,7 +156,7 @@ fn tell(outcome: &Outcome, row: &ResultRow) {
 async fn let_go(shared: &Shared, done: Vec<Done>) {
     let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let completed_at = shared.tools.store.now().format("%Y%m%d%H%M%S").to_string();
-    let (settles, parks) = sort(&done, now_ms);
+    let (settles, parks) = sort(&done, now_ms, &shared.tools.config.retry);
     let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
     while !settles.is_empty() {
         match shared.tools.streams.settle(settles.clone(), &completed_at).await {
@@ -208,7 +209,7 @@ async fn settle_first(shared: &Shared, writes: &[Written]) {
     }
 }
 
-fn sort(done: &[Done], now_ms: i64) -> (Vec<Settle>, Vec<Park>) {
+fn sort(done: &[Done], now_ms: i64, retry: &RetryConfig) -> (Vec<Settle>, Vec<Park>) {
     let mut settles: BTreeMap<Partition, BTreeMap<Counter, Vec<EntryId>>> = BTreeMap::new();
     let mut dead: BTreeMap<Partition, Vec<(EntryId, Vec<u8>)>> = BTreeMap::new();
     let mut parks: BTreeMap<(Partition, bool), Park> = BTreeMap::new();
@@ -227,7 +228,7 @@ fn sort(done: &[Done], now_ms: i64) -> (Vec<Settle>, Vec<Park>) {
                 let to = if held { Parking::Held } else { Parking::Retry };
                 let park =
                     parks.entry((partition, held)).or_insert_with(|| Park { partition, to, entries: Vec::new() });
-                park.entries.push((entry.id, row.retry_count, 0));
+                park.entries.push((entry.id, item.parked_as(row, retry), 0));
             }
         }
     }

@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
+use crate::config::RetryConfig;
 use crate::domain::decide::{Next, Request, Rules};
 use crate::domain::result::AttemptToken;
-use crate::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
+use crate::domain::retry::Backoff;
+use crate::domain::{Counter, EntryId, Partition, Promotion, PromotionId, ResultRow, TargetId};
 use crate::metrics;
 use crate::mutant::{self, Mutant};
 use crate::store::Payout;
@@ -21,8 +24,8 @@ pub struct Delivered {
     pub delivery: Delivery,
     /// How often it was delivered, where that is known (the retrier reads it, a payer does not).
     pub deliveries: u32,
-    /// Where it waited, and waits again when it cannot be begun.
-    pub from: Parking,
+    /// Where it was parked; nothing where it was delivered for the first time, or taken from a dead consumer.
+    pub from: Option<Parking>,
 }
 
 /// An entry in flight.
@@ -32,7 +35,7 @@ pub(super) struct Entry {
     pub(super) target: TargetId,
     pub(super) published_at_ms: Option<i64>,
     pub(super) deliveries: u32,
-    pub(super) from: Parking,
+    pub(super) from: Option<Parking>,
     pub(super) taken_at: Instant,
     /// Given back when the entry is let go.
     _permit: OwnedSemaphorePermit,
@@ -76,6 +79,27 @@ pub(super) struct Item {
     pub(super) resent: bool,
     /// Requests that this delivery has led to. Each was given a whole `money.timeout`, and so is the next one.
     pub(super) asked: u32,
+    /// For how long `money` wants to be left alone about this key, where its last answer said so.
+    pub(super) wait: Option<Duration>,
+}
+
+impl Item {
+    /// The delivery count under which it is parked, which tells the retrier how long to wait: that of its attempts. Where
+    /// they do not go on because `money` gives no answer or is still at it, one more each time, or as many as make it
+    /// wait for as long as `money` asks: up to a quarter of what shows that an entry crashes whoever works on it.
+    pub(super) fn parked_as(&self, row: &ResultRow, retry: &RetryConfig) -> u32 {
+        let attempts = row.retry_count;
+        let slowest = attempts.saturating_add(retry.poison_deliveries / 4);
+        let backoff = Backoff { base: retry.backoff_base, cap: retry.backoff_cap };
+        let asked_for = self.wait.map_or(attempts, |wait| backoff.count_for(wait, attempts..=slowest));
+        let waited = match self.entry.from {
+            Some(Parking::Retry) if attempts == self.payout.row.retry_count => {
+                self.entry.deliveries.saturating_add(self.asked.min(1)).clamp(attempts, slowest)
+            }
+            Some(Parking::Retry | Parking::Held) | None => attempts,
+        };
+        waited.max(asked_for)
+    }
 }
 
 /// Targets that this process is working on: the same one is never sent twice at a time, however often its
@@ -116,7 +140,7 @@ impl Drop for Held {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fate {
     /// Acknowledge, delete and count it.
-    Settle(crate::domain::Counter),
+    Settle(Counter),
     /// Leave it to the retrier.
     Park,
     /// Leave it to a person.
@@ -125,10 +149,10 @@ pub(super) enum Fate {
 
 impl Fate {
     /// By the row as it stands.
-    pub(super) fn of(row: &crate::domain::ResultRow) -> Self {
+    pub(super) fn of(row: &ResultRow) -> Self {
         match Rules::written(row) {
             Next::Settle(counter) => Self::Settle(counter),
-            Next::Park if mutant::is(Mutant::SettleUnfinished) => Self::Settle(crate::domain::Counter::Fail),
+            Next::Park if mutant::is(Mutant::SettleUnfinished) => Self::Settle(Counter::Fail),
             Next::Hold => Self::Hold,
             Next::Park | Next::Fail(_) | Next::Send(_) | Next::Write(_) => Self::Park,
         }

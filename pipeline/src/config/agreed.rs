@@ -41,9 +41,9 @@ impl Config {
                 ("breaker.failure_percent", breaker.failure_percent.to_string()),
                 ("breaker.open_for", time(breaker.open_for)),
                 ("breaker.open_cap", time(breaker.open_cap)),
+                // It holds no credentials: a URL with some is refused.
+                ("money.url", url::redacted(&money.url)),
             ]);
-            // It holds no credentials: a URL with some is refused.
-            values.push(("money.url", url::redacted(&money.url)));
         }
         if let Some(key) = self.pin_key.as_ref().filter(|_| needs.pin) {
             // Enough to tell two keys apart; of 32 random bytes it gives nothing away.

@@ -1,7 +1,7 @@
 //! What operators see and do.
 //!
-//! Every change to targets and promotions stands in `payout_audit` in the same transaction as its effect, and moves a promotion through
-//! the one function that moves promotions. Nothing here is on the hot path: the statements are filled in when
+//! Every change to targets and promotions stands in `payout_audit` in the same transaction as its effect, and moves a
+//! promotion through the one function that moves promotions. Nothing here is on the hot path: the statements are filled in when
 //! they are run.
 
 mod acts;

@@ -54,7 +54,9 @@ const COLUMNS: &str = "p.promotion_id, p.campaign_code, p.promotion_type, p.prom
 const FROM: &str =
     "FROM campaign_promotions p LEFT JOIN campaign_promotion_summary s ON s.promotion_id = p.promotion_id";
 /// NULL sorts first: a promotion without a reservation is due as soon as possible; without a priority, last.
-const ORDER: &str = "ORDER BY p.reservation_at, p.reservation_priority IS NULL, p.reservation_priority, p.promotion_id";
+const ORDER: &str = "p.reservation_at, p.reservation_priority IS NULL, p.reservation_priority, p.promotion_id";
+/// Promotions that one reading gives where there may be any number.
+const MOST: u32 = 1_000;
 
 impl Store {
     /// Promotions in a scope. Those whose type or code the product cannot work with are left out, and made FAILED where
@@ -65,27 +67,28 @@ impl Store {
     pub async fn promotions(&self, scope: PollScope) -> Result<Vec<Promotion>, StoreError> {
         let rows = match scope {
             PollScope::Running => {
-                let sql = format!("SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'IN_PROGRESS' {ORDER}");
+                let sql = format!("SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'IN_PROGRESS' ORDER BY {ORDER}");
                 within(FEW_ROWS, sqlx::query(&sql).fetch_all(&self.pool)).await?
             }
             PollScope::Counted(since) => {
                 let sql = format!(
                     "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'IN_PROGRESS' \
-                     OR (p.promotion_status IN ('STOPPED', 'FAILED') AND p.updated_at >= ?) {ORDER}"
+                     OR (p.promotion_status IN ('STOPPED', 'FAILED') AND p.updated_at >= ?) ORDER BY {ORDER}"
                 );
                 within(FEW_ROWS, sqlx::query(&sql).bind(since).fetch_all(&self.pool)).await?
             }
             PollScope::DueOrRunning => {
-                let order = ORDER.replacen("ORDER BY", "ORDER BY p.promotion_status = 'READY',", 1);
                 let sql = format!(
                     "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'IN_PROGRESS' OR (p.promotion_status = 'READY' \
-                     AND (p.reservation_at IS NULL OR p.reservation_at <= ?)) {order} LIMIT 1000"
+                     AND (p.reservation_at IS NULL OR p.reservation_at <= ?)) \
+                     ORDER BY p.promotion_status = 'READY', {ORDER} LIMIT {MOST}"
                 );
                 within(FEW_ROWS, sqlx::query(&sql).bind(self.now()).fetch_all(&self.pool)).await?
             }
             PollScope::CompletedSince(since) => {
                 let sql = format!(
-                    "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'COMPLETED' AND s.completed_at >= ? {ORDER} LIMIT 1000"
+                    "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'COMPLETED' AND s.completed_at >= ? \
+                     ORDER BY {ORDER} LIMIT {MOST}"
                 );
                 within(FEW_ROWS, sqlx::query(&sql).bind(since).fetch_all(&self.pool)).await?
             }

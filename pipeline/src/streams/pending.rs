@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, RedisWrite, Value};
 
-use super::{Delivery, Streams, StreamsError, reply, script};
+use super::{Delivery, Parking, Streams, StreamsError, reply, script};
 use crate::domain::{EntryId, Partition};
 use crate::keys;
 
@@ -166,7 +166,7 @@ impl Streams {
     /// # Errors
     /// Any; repeating is harmless.
     pub async fn prune(&self, partition: Partition, consumer: &str, min_idle: Duration) -> Result<bool, StreamsError> {
-        if consumer == keys::RETRY || consumer == keys::HELD {
+        if Parking::of(consumer).is_some() {
             return Ok(false);
         }
         let min_idle = u64::try_from(min_idle.as_millis()).unwrap_or(u64::MAX);

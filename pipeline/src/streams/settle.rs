@@ -38,6 +38,11 @@ pub enum Parking {
 }
 
 impl Parking {
+    /// The one whose entries this consumer owns; nothing of a consumer that works on what it has.
+    pub fn of(consumer: &str) -> Option<Self> {
+        [Self::Retry, Self::Held].into_iter().find(|parking| parking.consumer() == consumer)
+    }
+
     /// Its name in the group.
     pub fn consumer(self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use pipeline::metrics::{self, ErrorClass};
 use pipeline::mutant::{self, Mutant};
 use pipeline::stage::Context;
 use pipeline::store::Claim;
-use pipeline::streams::{Delivery, Parking, ReadError, Reader, Streams, StreamsError};
+use pipeline::streams::{Delivery, PartitionState, ReadError, Reader, Streams, StreamsError};
 
 /// Streams of one read: up to here they cost nothing. Beyond it, those with undelivered entries go first, and of these
 /// those of the promotions that come first: one that waits for people must not keep others from being read.
@@ -73,10 +73,8 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
 async fn submit(charging: &Charging, mut deliveries: Vec<Delivery>, mut room: Room) {
     loop {
         let rest = deliveries.split_off(deliveries.len().min(room.len()));
-        let delivered = deliveries
-            .into_iter()
-            .map(|delivery| Delivered { delivery, deliveries: 1, from: Parking::Retry })
-            .collect();
+        let delivered =
+            deliveries.into_iter().map(|delivery| Delivered { delivery, deliveries: 1, from: None }).collect();
         charging.submit(Claim::First, delivered, room);
         if rest.is_empty() {
             return;
@@ -132,26 +130,32 @@ impl Sources {
             self.readable.clear();
         } else if !fresh {
             self.looked_at = Some(Instant::now());
-            let mut open = Vec::with_capacity(all.len());
-            for promotion in all.chunk_by(|a, b| a.promotion == b.promotion) {
-                match self.streams.partition_states(promotion).await {
-                    Ok(states) => open.extend(promotion.iter().copied().zip(states).filter(|(_, state)| {
-                        state.position.is_some_and(|position| position.group) && state.parked < self.max_parked
-                    })),
-                    // One promotion whose keys somebody has broken must not keep the others from being paid.
-                    Err(error) => {
-                        metrics::error(ErrorClass::Redis);
-                        tracing::warn!(promotion = %promotion[0].promotion, %error, "cannot look at the streams");
-                        if matches!(error, StreamsError::Unavailable(..)) {
-                            break;
-                        }
-                    }
-                }
-            }
+            let mut open = self.open(&all).await;
             open.sort_by_key(|(_, state)| state.oldest_undelivered.is_none());
             self.readable = open.iter().take(STREAMS_PER_READ).map(|(partition, _)| *partition).collect();
         }
         self.readable.retain(|partition| all.contains(partition));
         self.readable.clone()
+    }
+
+    /// Those that can be read from, with their states. One promotion whose keys somebody has broken must not keep the
+    /// others from being paid, so each is asked about for itself.
+    async fn open(&self, all: &[Partition]) -> Vec<(Partition, PartitionState)> {
+        let mut open = Vec::with_capacity(all.len());
+        for promotion in all.chunk_by(|a, b| a.promotion == b.promotion) {
+            match self.streams.partition_states(promotion).await {
+                Ok(states) => open.extend(promotion.iter().copied().zip(states).filter(|(_, state)| {
+                    state.position.is_some_and(|position| position.group) && state.parked < self.max_parked
+                })),
+                Err(error) => {
+                    metrics::error(ErrorClass::Redis);
+                    tracing::warn!(promotion = %promotion[0].promotion, %error, "cannot look at the streams");
+                    if matches!(error, StreamsError::Unavailable(..)) {
+                        break;
+                    }
+                }
+            }
+        }
+        open
     }
 }

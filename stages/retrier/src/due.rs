@@ -49,12 +49,12 @@ pub async fn until_told_to_end(
             cursors.clear();
             active.changed(Duration::from_secs(1)).await;
         } else if charging.appetite() > 0 {
-            // While MySQL does not say that it runs, nothing could be done with what is taken: each taking counts as a
-            // delivery, and after enough of them an entry would pass for one that crashes its consumers.
             // While there is not room for all, each has its turn; else the living ones are spared three looks of four.
             let all = short || tick.is_multiple_of(CONSUMERS_EVERY);
             short = false;
             let mut shares = Vec::new();
+            // While MySQL does not say that it runs, nothing could be done with what is taken: each taking counts as a
+            // delivery, and after enough of them an entry would pass for one that crashes its consumers.
             for promotion in seen.promotions.iter().filter(|promotion| active.is_running(promotion.id) == Running::Yes)
             {
                 match shares_of(streams, promotion, all).await {
@@ -71,9 +71,8 @@ pub async fn until_told_to_end(
             shares.rotate_left(behind);
             for share in shares {
                 let taken = take_due(config, streams, charging, &share, me, &mut cursors).await;
-                match &taken {
-                    Ok(()) => context.health.dependency("redis", true),
-                    Err(error) => failed(context, share.0.promotion, error),
+                if let Err(error) = &taken {
+                    failed(context, share.0.promotion, error);
                 }
                 last = Some(share);
                 short = charging.appetite() == 0;
@@ -104,7 +103,7 @@ async fn shares_of(streams: &Streams, promotion: &Promotion, all: bool) -> Resul
     let mut shares = Vec::new();
     for (partition, state) in partitions.into_iter().zip(states) {
         for (consumer, pending) in state.consumers {
-            if pending > 0 && (all || is_parked(&consumer)) {
+            if pending > 0 && (all || Parking::of(&consumer).is_some()) {
                 shares.push((partition, consumer));
             }
         }
@@ -118,7 +117,7 @@ fn patience(config: &Config, consumer: &str, entry: &PendingEntry) -> Duration {
     let target =
         TargetId(i64::try_from(entry.id.first).unwrap_or(i64::MAX) ^ i64::try_from(entry.id.second).unwrap_or(0));
     match consumer {
-        // Parking set the delivery count to the row's retry count.
+        // Parking set the delivery count to the attempts, and further for what money keeps waiting.
         keys::RETRY => backoff.delay(target, u32::try_from(entry.deliveries).unwrap_or(u32::MAX)),
         keys::HELD => config.retry.backoff_cap,
         _ if mutant::is(Mutant::NoVisibilityMargin) => Duration::ZERO,
@@ -181,16 +180,15 @@ async fn take(
     crash::point("retrier.listed");
     let taken = streams.take(partition, me, &ids, Duration::from_millis(least_idle)).await?;
     crash::point("retrier.taken");
-    let abandoned = !is_parked(consumer);
-    let from = if consumer == keys::HELD { Parking::Held } else { Parking::Retry };
+    let parked = Parking::of(consumer);
     let taken: Vec<Delivered> = taken
         .into_iter()
         .map(|delivery| {
-            if abandoned {
+            if parked.is_none() {
                 metrics::retried(RetryReason::Abandoned);
             }
             let deliveries = deliveries_of.get(&delivery.id).copied().unwrap_or(1);
-            Delivered { deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX), delivery, from }
+            Delivered { deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX), delivery, from: parked }
         })
         .collect();
     if !taken.is_empty() {
@@ -198,8 +196,4 @@ async fn take(
         charging.submit(Claim::Again, taken, room);
     }
     Ok(ids.len())
-}
-
-fn is_parked(consumer: &str) -> bool {
-    consumer == keys::RETRY || consumer == keys::HELD
 }

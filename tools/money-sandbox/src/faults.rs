@@ -96,7 +96,7 @@ pub struct Faults {
     /// Share answered 429, not executed
     #[arg(long, default_value_t = 0.0)]
     pub too_many: f64,
-    /// Retry-After of 429 and 503 (none without)
+    /// Retry-After of 429, 503 and the 409 of a key that is executing (none without)
     #[arg(long)]
     pub retry_after_s: Option<u64>,
     /// Share executed whose answer is lost: the connection is closed instead

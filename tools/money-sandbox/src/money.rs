@@ -59,6 +59,15 @@ impl Visit<'_> {
             self.key = Some(key.to_owned());
         }
     }
+
+    /// With the Retry-After of whoever is to come back later, if one is told.
+    fn asking_for_patience(&self, mut response: Response<Body>, faults: &Faults) -> Response<Body> {
+        let later = matches!(self.status, 429 | 503) || self.outcome == Outcome::InProgress;
+        if let (true, Some(after)) = (later, faults.retry_after_s) {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after));
+        }
+        response
+    }
 }
 
 /// Serves a request under [`CONTRACT`].
@@ -100,12 +109,8 @@ pub(crate) async fn serve(app: &Arc<App>, request: Request<Incoming>) -> Result<
             if visit.outcome == Outcome::NotExecuted && visit.fault == Fault::None {
                 visit.outcome = Outcome::Invalid;
             }
-            let mut response = json(status, bytes);
-            if let (429 | 503, Some(after)) = (status.as_u16(), faults.retry_after_s) {
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after));
-            }
             visit.status = status.as_u16();
-            return Ok(response);
+            return Ok(visit.asking_for_patience(json(status, bytes), &faults));
         }
     };
     // Nobody hears of anything before it is written.
@@ -116,7 +121,7 @@ pub(crate) async fn serve(app: &Arc<App>, request: Request<Incoming>) -> Result<
     }
     let response = spoil(visit.fault, &faults, &mut dice, status, bytes).await?;
     visit.status = response.status().as_u16();
-    Ok(response)
+    Ok(visit.asking_for_patience(response, &faults))
 }
 
 /// The inner result's error is an answer that no later fault changes.

@@ -65,29 +65,29 @@ fn dispatcher_retrier_and_summarizer_may_die_at_any_time() {
 
 #[test]
 fn what_waits_while_the_database_is_away_does_not_pass_for_an_entry_that_crashes_consumers() {
-    let world = World::build()
-        .own_mysql()
-        .money(&["--fail-before", "1"])
-        .set("PAYOUT_RETRY_POISON_DELIVERIES", "2")
-        .set("PAYOUT_STORE_ACQUIRE_TIMEOUT", "300ms")
-        .set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000")
-        .start();
-    let campaign = world.write(&Plan::points("SPRING", 50));
-    let stages = world.run(1);
-    until("the retrier has begun", LONG, || (world.money.stat("/charge/faults/fail_before") > 100).then_some(()));
-    world.mysql().kill9().unwrap();
-    world.money.heal();
-    // That nothing is taken shows only in time passing: six visibility timeouts.
-    std::thread::sleep(secs(15));
-    world.mysql().restart().unwrap();
-    world.completed(&campaign, LONG);
-    world.books(&campaign).assert_paid_and_closed();
-    assert_eq!(stages.retrier.metric("payout_quarantined_total", ""), 0.0);
+    nothing_is_quarantined_while(
+        World::build().own_mysql().set("PAYOUT_STORE_ACQUIRE_TIMEOUT", "300ms"),
+        |world, _| world.mysql().kill9().unwrap(),
+        |world, _| world.mysql().restart().unwrap(),
+    );
 }
 
 #[test]
 fn what_waits_while_the_database_takes_no_write_does_not_pass_for_an_entry_that_crashes_consumers() {
-    let world = World::build()
+    // It answers every question, and refuses each intent.
+    let rename = |world: &World, campaign: &Campaign, from: &str, to: &str| {
+        world.sql.execute(&format!("ALTER TABLE {} RENAME COLUMN {from} TO {to}", campaign.results_table()));
+    };
+    nothing_is_quarantined_while(
+        World::build(),
+        |world, campaign| rename(world, campaign, "room", "gone"),
+        |world, campaign| rename(world, campaign, "gone", "room"),
+    );
+}
+
+/// Breaks the database while entries are being tried again, and mends it.
+fn nothing_is_quarantined_while(build: Build, breaks: impl Fn(&World, &Campaign), mends: impl Fn(&World, &Campaign)) {
+    let world = build
         .money(&["--fail-before", "1"])
         .set("PAYOUT_RETRY_POISON_DELIVERIES", "2")
         .set("PAYOUT_BREAKER_MIN_REQUESTS", "1000000")
@@ -95,14 +95,11 @@ fn what_waits_while_the_database_takes_no_write_does_not_pass_for_an_entry_that_
     let campaign = world.write(&Plan::points("SPRING", 50));
     let stages = world.run(1);
     until("the retrier has begun", LONG, || (world.money.stat("/charge/faults/fail_before") > 100).then_some(()));
-    // It answers every question, and refuses each intent.
-    let renamed =
-        |from: &str, to: &str| format!("ALTER TABLE {} RENAME COLUMN {from} TO {to}", campaign.results_table());
-    world.sql.execute(&renamed("room", "gone"));
+    breaks(&world, &campaign);
     world.money.heal();
     // That nothing is counted shows only in time passing: six visibility timeouts.
     std::thread::sleep(secs(15));
-    world.sql.execute(&renamed("gone", "room"));
+    mends(&world, &campaign);
     world.completed(&campaign, LONG);
     world.books(&campaign).assert_paid_and_closed();
     assert_eq!(stages.retrier.metric("payout_quarantined_total", ""), 0.0);

@@ -254,11 +254,12 @@ fn a_promotion_that_waits_for_people_keeps_no_other_from_being_paid() {
 
 #[test]
 fn look_ups_that_never_end_keep_the_retrier_from_no_other_entry() {
-    // As many keys as keep all of its connections asking, again and again, for as long as it lasts.
+    // As many keys as keep all of its connections asking, again and again, at one pace for as long as it lasts.
     let world = patient()
         .set("PAYOUT_RETRY_MAX_ATTEMPTS", "100")
         .set("PAYOUT_MONEY_CONCURRENCY", "4")
         .set("PAYOUT_DISPATCHER_MAX_ACTIVE", "2")
+        .set("PAYOUT_RETRY_BACKOFF_CAP", "100ms")
         .start();
     world.money.faults(json!({"on": ["charge", "lookup"], "hang_after": 1.0}));
     let sick = world.write(&Plan::points("SICK", 40));
@@ -278,7 +279,11 @@ fn look_ups_that_never_end_keep_the_retrier_from_no_other_entry() {
 
 #[test]
 fn look_ups_that_never_end_keep_the_retrier_from_nothing_else_in_their_partition() {
-    let world = patient().set("PAYOUT_RETRY_MAX_ATTEMPTS", "100").set("PAYOUT_MONEY_CONCURRENCY", "4").start();
+    let world = patient()
+        .set("PAYOUT_RETRY_MAX_ATTEMPTS", "100")
+        .set("PAYOUT_MONEY_CONCURRENCY", "4")
+        .set("PAYOUT_RETRY_BACKOFF_CAP", "100ms")
+        .start();
     world.money.faults(json!({"on": ["charge", "lookup"], "hang_after": 0.4, "too_many": 0.6}));
     let campaign = world.write(&Plan::points("SPRING", 120).partitions(1));
     let _stages = world.run(1);
@@ -293,6 +298,57 @@ fn look_ups_that_never_end_keep_the_retrier_from_nothing_else_in_their_partition
     });
     let unknown = count("process_status = 'PENDING'");
     assert!(unknown > 16 && count("process_status = 'SUCCESS'") > 16, "{unknown} unknown");
+}
+
+/// Pauses between each look-up of a key and the next, in ms.
+fn pauses(visits: &[Visit]) -> Vec<(&Visit, u64)> {
+    let look_ups: Vec<&Visit> = visits.iter().filter(|visit| visit.kind == "lookup").collect();
+    look_ups.windows(2).map(|pair| (pair[0], (pair[1].at_us - pair[0].at_us) / 1000)).collect()
+}
+
+#[test]
+fn look_ups_without_an_answer_come_less_and_less_often_and_are_never_taken_for_poison() {
+    // The fourth wait and all after it are 800 ms, less a jitter of a quarter: as far as a quarter of twelve goes.
+    let world = patient()
+        .set("PAYOUT_RETRY_MAX_ATTEMPTS", "100")
+        .set("PAYOUT_MONEY_TIMEOUT", "200ms")
+        .set("PAYOUT_RETRY_POISON_DELIVERIES", "12")
+        .set("PAYOUT_RETRY_BACKOFF_CAP", "10s")
+        .start();
+    world.money.faults(json!({"on": ["charge", "lookup"], "hang_after": 1.0}));
+    let campaign = world.write(&Plan::points("SPRING", 20));
+    let _stages = world.run(1);
+    until("each was looked up more often than would show that it crashes consumers", LONG, || {
+        let keys = by_key(&world);
+        (keys.len() == 20 && keys.values().all(|visits| pauses(visits).len() > 13)).then_some(())
+    });
+    for (key, visits) in by_key(&world) {
+        for ((_, pause), least) in pauses(&visits).into_iter().zip([150, 300, 600].into_iter().chain([600].repeat(100)))
+        {
+            assert!(pause >= least, "{key}: {pause} ms, {visits:?}");
+        }
+    }
+    world.money.heal();
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn a_key_that_is_executing_is_left_alone_for_as_long_as_money_asks() {
+    let world = patient().set("PAYOUT_RETRY_BACKOFF_CAP", "10s").start();
+    // The charges have drawn their latency when the look-ups come.
+    world.money.faults(json!({"latency_ms": 8000}));
+    let campaign = world.write(&Plan::points("SPRING", 20));
+    let _stages = world.run(1);
+    until("all are executing", LONG, || (world.money.rate()["total"].as_u64() >= Some(20)).then_some(()));
+    world.money.faults(json!({"retry_after_s": 2}));
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    let keys = by_key(&world);
+    let told: Vec<(&Visit, u64)> =
+        keys.values().flat_map(|visits| pauses(visits)).filter(|(visit, _)| visit.outcome == "in_progress").collect();
+    assert!(told.len() >= 20, "{} look-ups found a key executing", told.len());
+    assert!(told.iter().all(|(_, pause)| *pause >= 2000), "{told:?}");
 }
 
 #[test]

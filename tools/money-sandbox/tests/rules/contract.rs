@@ -61,7 +61,7 @@ async fn while_the_first_request_executes_every_other_one_gets_409() {
     });
     until("the charge has arrived", async || client.get("/stats/rate").await["total"] == 1).await;
     // It has drawn its latency; the others are to be quick.
-    sandbox.set_faults(Faults::default()).unwrap();
+    sandbox.set_faults(Faults { retry_after_s: Some(3), ..Faults::default() }).unwrap();
     for reply in [
         client.charge("spring_7").await,
         client.charge_with("spring_7", &point("1")).await,
@@ -69,6 +69,7 @@ async fn while_the_first_request_executes_every_other_one_gets_409() {
         client.cancel("spring_7").await,
     ] {
         assert_eq!((reply.status, reply.error_code().as_str()), (409, "IN_PROGRESS"));
+        assert!(reply.head.contains("retry-after: 3"), "{}", reply.head);
     }
     let first = first.await.unwrap();
     assert_eq!(client.look_up("spring_7").await.body, first.body);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use pipeline::domain::{Amount, Partition};
-use pipeline::keys;
+use pipeline::streams::Parking;
 use serde::Serialize;
 
 use crate::cli::Consent;
@@ -66,9 +66,7 @@ pub(crate) async fn run(session: &Session, args: &PruneArgs) -> Result<Ended> {
     let partitions: Vec<Partition> = promotion.partitions().collect();
     let idle = u64::try_from(args.min_idle.as_millis()).unwrap_or(u64::MAX);
     let mut seen = consumers(session, &partitions).await?;
-    seen.retain(|name, consumer| {
-        name != keys::RETRY && name != keys::HELD && consumer.pending == 0 && consumer.idle_ms >= idle
-    });
+    seen.retain(|name, consumer| Parking::of(name).is_none() && consumer.pending == 0 && consumer.idle_ms >= idle);
     let names = seen.keys().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let plan = Plan {
         action: act.action,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use pipeline::domain::{Partition, Promotion, PromotionStatus};
 use pipeline::keys;
-use pipeline::streams::{Consumer, PartitionState, Streams};
+use pipeline::streams::{Consumer, Parking, PartitionState, Streams};
 
 use super::finding::{Finding, Findings, Severity};
 use super::replicas::ReplicaLine;
@@ -198,7 +198,7 @@ fn parked(session: &Session, at: &At<'_>, state: &PartitionState, found: &mut Fi
 
 /// Entries in the hands of a process.
 async fn holder(session: &Session, at: &At<'_>, consumer: &Consumer, found: &mut Findings) -> Result<()> {
-    if consumer.name == keys::RETRY || consumer.name == keys::HELD {
+    if Parking::of(&consumer.name).is_some() {
         return Ok(());
     }
     let retry = &session.config.retry;

@@ -105,7 +105,7 @@ async fn survey(session: &Session, promotion: &Promotion, filter: &PendingFilter
         if page.is_empty() {
             continue;
         }
-        match parking(&consumer) {
+        match Parking::of(&consumer) {
             Some(_) => {
                 found.eligible += page.len() as u64;
                 let targets = about::targets(streams, partition, &page).await?;
@@ -128,16 +128,12 @@ async fn make_due(session: &Session, promotion: &Promotion, filter: &PendingFilt
     let mut walk = Walk::new(streams, promotion, filter, None).await?;
     let mut made_due = 0;
     while let Some((partition, consumer, page)) = walk.next(streams).await? {
-        if let Some(parking) = parking(&consumer) {
+        if let Some(parking) = Parking::of(&consumer) {
             let ids: Vec<EntryId> = page.iter().map(|entry| entry.id).collect();
             made_due += streams.make_due(partition, parking, &ids).await?;
         }
     }
     Ok(made_due)
-}
-
-fn parking(consumer: &str) -> Option<Parking> {
-    [Parking::Retry, Parking::Held].into_iter().find(|parking| parking.consumer() == consumer)
 }
 
 fn words(filter: &PendingFilter) -> String {
