@@ -67,6 +67,28 @@ mod tests {
     }
 
     #[test]
+    fn the_document_says_what_its_figures_say() {
+        let docs = servers::workspace_dir().join("docs");
+        let figures = crate::kept(&docs.join("reliability.json")).unwrap();
+        assert!(!figures.is_empty());
+        assert_eq!(std::fs::read_to_string(docs.join("reliability.md")).unwrap(), render(&figures));
+    }
+
+    #[test]
+    fn a_later_run_takes_the_place_of_its_own_section_alone() {
+        let counted_by = |name: &str, command: &str| Section::begin(name, name, command);
+        let kept = vec![counted_by("fuzz-csv", "before"), counted_by("chaos", "before")];
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("reliability.json");
+        assert!(crate::kept(&file).unwrap().is_empty());
+        std::fs::write(&file, serde_json::to_string(&kept).unwrap()).unwrap();
+        let newer = vec![counted_by("sigterm", "after"), counted_by("fuzz-csv", "after")];
+        let sections = crate::renewed(crate::kept(&file).unwrap(), newer);
+        let named: Vec<_> = sections.iter().map(|section| (section.name.as_str(), section.command.as_str())).collect();
+        assert_eq!(named, [("chaos", "before"), ("sigterm", "after"), ("fuzz-csv", "after")]);
+    }
+
+    #[test]
     fn a_section_that_was_saved_reads_the_same() {
         let dir = tempfile::tempdir().unwrap();
         let section = Section::begin("fuzz-csv", "Fuzzing", "x");

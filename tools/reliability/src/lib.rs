@@ -1,11 +1,13 @@
 //! The report on reliability, `docs/reliability.md`: generated, never written by hand.
 //!
 //! Whoever runs something that belongs in it (chaos, mutants, the model, fuzzing …) saves a [`Section`] under
-//! `.run/reliability/`; `cargo xtask reliability` makes the document of the sections that are there. A section holds
-//! nothing but what its run counted, and the command that counts it again.
+//! `.run/reliability/`; `cargo xtask reliability` puts what is there in the place of the document's own sections, which
+//! stay in `docs/reliability.json`. A section holds nothing but what its run counted, and the command that counts it
+//! again.
 
 mod document;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,9 +115,28 @@ impl Section {
     }
 }
 
-/// Where sections are kept.
+/// Where runs leave sections.
 pub fn dir() -> PathBuf {
     servers::workspace_dir().join(".run/reliability")
+}
+
+/// The sections that the document is made of: they outlive the checkout in which they were counted.
+///
+/// # Errors
+/// The file cannot be read, or holds something else.
+pub fn kept(file: &Path) -> Result<Vec<Section>> {
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no list of sections", file.display()))
+}
+
+/// Sections with newer ones in the place of those of the same name, in the order of the document.
+pub fn renewed(kept: Vec<Section>, newer: Vec<Section>) -> Vec<Section> {
+    let mut by_name: BTreeMap<String, Section> =
+        kept.into_iter().chain(newer).map(|section| (section.name.clone(), section)).collect();
+    SECTIONS.iter().filter_map(|name| by_name.remove(*name)).collect()
 }
 
 /// The sections in a folder, in the order of the document.

@@ -1,16 +1,22 @@
-//! `cargo xtask reliability`: makes `docs/reliability.md` of what the runs left behind.
+//! `cargo xtask reliability`: takes what the runs left behind into `docs/reliability.json`, and makes
+//! `docs/reliability.md` of it.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
-/// Reads the sections and writes the document.
+/// Reads the sections and writes both.
 pub(crate) fn run() -> Result<ExitCode> {
-    let sections = reliability::read(&reliability::dir())?;
-    ensure!(!sections.is_empty(), "no run has left figures in {} yet", reliability::dir().display());
-    let path = servers::workspace_dir().join("docs/reliability.md");
-    std::fs::write(&path, reliability::render(&sections))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    println!("{} holds {} sections", path.display(), sections.len());
+    let newer = reliability::read(&reliability::dir())?;
+    ensure!(!newer.is_empty(), "no run has left figures in {} yet", reliability::dir().display());
+    let docs = servers::workspace_dir().join("docs");
+    let (figures, page) = (docs.join("reliability.json"), docs.join("reliability.md"));
+    let renewed = newer.len();
+    let sections = reliability::renewed(reliability::kept(&figures)?, newer);
+    let text = serde_json::to_string_pretty(&sections)? + "\n";
+    for (path, text) in [(&figures, text), (&page, reliability::render(&sections))] {
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    println!("{} holds {} sections, {renewed} of them new", page.display(), sections.len());
     Ok(ExitCode::SUCCESS)
 }
