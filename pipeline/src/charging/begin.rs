@@ -99,7 +99,7 @@ async fn begin(
                 request: Request::LookUp,
                 resent: true,
                 asked: 0,
-                wait: None,
+                left_open: None,
             });
             quarantine(shared, item, bad).await;
             continue;
@@ -115,7 +115,7 @@ async fn begin(
         };
         let resent = payout.row.token != token || payout.row.may_have_executed;
         let (promotion, request) = (Arc::clone(&promotion), Request::Charge);
-        let item = Box::new(Item { entry, promotion, payout, token, request, resent, asked: 0, wait: None });
+        let item = Box::new(Item { entry, promotion, payout, token, request, resent, asked: 0, left_open: None });
         route(shared, item, next).await;
     }
     for (entry, _) in entries.into_values() {

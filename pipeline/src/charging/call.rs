@@ -40,8 +40,8 @@ async fn exchange(shared: &Arc<Shared>, connection: &mut Connection, mut item: B
         }
         let answer = ask(connection, &item, shared.tools.config.money.idempotent).await;
         item.asked += 1;
-        // Of one that is turned away, everybody waits: the shared limit is held back.
-        item.wait = answer.retry_after.filter(|_| answer.verdict != Verdict::NotExecuted);
+        item.left_open = matches!(answer.verdict, Verdict::Unknown | Verdict::Executing)
+            .then(|| answer.retry_after.unwrap_or_default());
         shared.breaker.observe(&answer).await;
         let now = shared.tools.store.now();
         let (row, rules) = (&item.payout.row, &shared.rules);

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use crate::config::RetryConfig;
 use crate::domain::decide::{Next, Request, Rules};
 use crate::domain::result::AttemptToken;
-use crate::domain::retry::Backoff;
 use crate::domain::{Counter, EntryId, Partition, Promotion, PromotionId, ResultRow, TargetId};
 use crate::metrics;
 use crate::mutant::{self, Mutant};
@@ -22,7 +21,8 @@ use crate::streams::{Delivery, Parking};
 pub struct Delivered {
     /// The entry.
     pub delivery: Delivery,
-    /// How often it was delivered, where that is known (the retrier reads it, a payer does not).
+    /// How often it was delivered, where that is known (the retrier reads it, a payer does not); of one that was parked,
+    /// the count under which it was.
     pub deliveries: u32,
     /// Where it was parked; nothing where it was delivered for the first time, or taken from a dead consumer.
     pub from: Option<Parking>,
@@ -79,26 +79,21 @@ pub(super) struct Item {
     pub(super) resent: bool,
     /// Requests that this delivery has led to. Each was given a whole `money.timeout`, and so is the next one.
     pub(super) asked: u32,
-    /// For how long `money` wants to be left alone about this key, where its last answer said so.
-    pub(super) wait: Option<Duration>,
+    /// Where the last answer leaves the outcome open: for how long `money` wants to be left alone about this key.
+    pub(super) left_open: Option<Duration>,
 }
 
 impl Item {
-    /// The delivery count under which it is parked, which tells the retrier how long to wait: that of its attempts. Where
-    /// they do not go on because `money` gives no answer or is still at it, one more each time, or as many as make it
-    /// wait for as long as `money` asks: up to a quarter of what shows that an entry crashes whoever works on it.
+    /// The delivery count under which it is parked, which tells the retrier how long to wait: that of its attempts, or
+    /// more where `money` left its outcome open. By a quarter of what shows that an entry crashes whoever works on it, at
+    /// most: the rest is for real deliveries.
     pub(super) fn parked_as(&self, row: &ResultRow, retry: &RetryConfig) -> u32 {
-        let attempts = row.retry_count;
-        let slowest = attempts.saturating_add(retry.poison_deliveries / 4);
-        let backoff = Backoff { base: retry.backoff_base, cap: retry.backoff_cap };
-        let asked_for = self.wait.map_or(attempts, |wait| backoff.count_for(wait, attempts..=slowest));
-        let waited = match self.entry.from {
-            Some(Parking::Retry) if attempts == self.payout.row.retry_count => {
-                self.entry.deliveries.saturating_add(self.asked.min(1)).clamp(attempts, slowest)
-            }
-            Some(Parking::Retry | Parking::Held) | None => attempts,
-        };
-        waited.max(asked_for)
+        let (before, attempts) = (&self.payout.row, row.retry_count);
+        let Some(wait) = self.left_open else { return attempts };
+        let again =
+            self.entry.from == Some(Parking::Retry) && before.may_have_executed && before.retry_count == attempts;
+        let waited_as = again.then_some(self.entry.deliveries);
+        retry.backoff().count_of_open(attempts, waited_as, wait, retry.poison_deliveries / 4)
     }
 }
 

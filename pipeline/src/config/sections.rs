@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::secret::Secret;
 use crate::domain::Event;
+use crate::domain::retry::Backoff;
 
 /// `[log]`
 #[derive(Clone, Debug)]
@@ -114,6 +115,13 @@ pub struct RetryConfig {
     pub pages_per_tick: usize,
     /// Deliveries that show that an entry crashes its consumer.
     pub poison_deliveries: u32,
+}
+
+impl RetryConfig {
+    /// How long parked entries wait.
+    pub fn backoff(&self) -> Backoff {
+        Backoff { base: self.backoff_base, cap: self.backoff_cap }
+    }
 }
 
 /// `[dispatcher]`

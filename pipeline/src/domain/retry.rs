@@ -1,6 +1,5 @@
 //! When a parked entry is due.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::TargetId;
@@ -16,10 +15,10 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// How long an entry with this retry count stays parked: between 75 % and 100 % of `base × 2^retry_count`,
-    /// at most `cap`.
-    pub fn delay(self, target: TargetId, retry_count: u32) -> Duration {
-        self.delay_of(target.0, retry_count)
+    /// How long an entry that was parked under this count stays there: between 75 % and 100 % of `base × 2^count`, at most
+    /// `cap`.
+    pub fn delay(self, target: TargetId, count: u32) -> Duration {
+        self.delay_of(target.0, count)
     }
 
     /// The same for anything else that has an id.
@@ -32,11 +31,15 @@ impl Backoff {
         full - full / 1024 * jitter
     }
 
-    /// The least retry count of a range at which an entry stays parked for `wait`, whatever its jitter; its end where
-    /// none does.
-    pub fn count_for(self, wait: Duration, counts: RangeInclusive<u32>) -> u32 {
-        let most = *counts.end();
-        counts.into_iter().find(|count| self.full(*count) / 4 * 3 >= wait).unwrap_or(most)
+    /// The count under which an entry is parked whose outcome `money` left open, by giving no answer or being still at
+    /// it: that uses up no attempt, so the count of attempts alone would let it be asked at one pace for ever. It is one
+    /// more than the count `before` of an entry that waited for the same already, and as many as make it wait for
+    /// `wait`, whatever its jitter; at most `slower` more than its attempts.
+    pub fn count_of_open(self, attempts: u32, before: Option<u32>, wait: Duration, slower: u32) -> u32 {
+        let most = attempts.saturating_add(slower);
+        let once_more = before.map_or(attempts, |before| before.saturating_add(1)).clamp(attempts, most);
+        let long_enough = |count: &u32| self.full(*count) / 4 * 3 >= wait || self.full(*count) == self.cap;
+        (once_more..=most).find(long_enough).unwrap_or(most)
     }
 
     fn full(self, retry_count: u32) -> Duration {
@@ -61,14 +64,36 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_found_that_waits_as_long_as_money_asks() {
+    fn what_money_leaves_open_waits_longer_each_time_and_as_long_as_it_asks() {
         let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
-        for (wait, counts, count) in
-            [(0, 0..=5, 0), (0, 2..=7, 2), (1, 0..=5, 1), (3, 0..=5, 2), (4, 0..=5, 3), (24, 0..=5, 5), (25, 0..=5, 5)]
-        {
-            assert_eq!(backoff.count_for(Duration::from_secs(wait), counts.clone()), count, "{wait} s, {counts:?}");
-            let waits = backoff.delay(TargetId(7), count);
-            assert!(waits.as_secs() >= wait || count == *counts.end(), "{waits:?} for {wait} s");
+        // Attempts, count before, seconds asked for, how much slower at most; the count.
+        let table = [
+            // For the first time, and again.
+            (0, None, 0, 5, 0),
+            (0, Some(0), 0, 5, 1),
+            (0, Some(4), 0, 5, 5),
+            (0, Some(5), 0, 5, 5),
+            (2, Some(2), 0, 5, 3),
+            // What was parked for something else: a later version, deliveries that crashed.
+            (0, Some(19), 0, 5, 5),
+            (3, Some(1), 0, 5, 3),
+            // Asked for: 0.75, 1.5, 3, 6, 12 and 24 s are certain.
+            (0, None, 1, 5, 1),
+            (0, None, 3, 5, 2),
+            (0, Some(2), 3, 5, 3),
+            (1, None, 24, 5, 5),
+            (0, None, 600, 5, 5),
+            // Nothing waits longer than the cap.
+            (5, None, 600, 9, 6),
+            (0, Some(3), 600, 0, 0),
+            (u32::MAX, Some(u32::MAX), 600, 5, u32::MAX),
+        ];
+        for (line, (attempts, before, wait, slower, count)) in (1..).zip(table) {
+            let wait = Duration::from_secs(wait);
+            let parked_as = backoff.count_of_open(attempts, before, wait, slower);
+            assert_eq!(parked_as, count, "line {line}");
+            let delay = backoff.delay(TargetId(7), parked_as);
+            assert!(delay >= wait || parked_as == attempts.saturating_add(slower) || parked_as == 6, "line {line}");
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct PendingEntry {
     pub consumer: String,
     /// Since when: since it was delivered, taken or parked.
     pub idle_ms: u64,
-    /// How often it was delivered; for a parked entry its row's retry count.
+    /// How often it was delivered; for a parked entry what parking said.
     pub deliveries: u64,
 }
 

@@ -59,8 +59,8 @@ pub struct Park {
     pub partition: Partition,
     /// Where to.
     pub to: Parking,
-    /// Entry, its row's retry count (which becomes the delivery count), and for how many milliseconds it counts as idle
-    /// already.
+    /// Entry, its delivery count from now on (its row's retry count, or more to let it wait longer), and for how many
+    /// milliseconds it counts as idle already.
     pub entries: Vec<(EntryId, u32, u64)>,
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use pipeline::charging::{Active, Charging, Delivered, Running};
 use pipeline::config::Config;
 use pipeline::crash;
-use pipeline::domain::retry::Backoff;
 use pipeline::domain::{EntryId, Partition, Promotion, PromotionId, TargetId};
 use pipeline::keys;
 use pipeline::metrics::{self, ErrorClass, RetryReason};
@@ -113,12 +112,11 @@ async fn shares_of(streams: &Streams, promotion: &Promotion, all: bool) -> Resul
 
 /// How long an entry of a consumer must have been idle to be taken.
 fn patience(config: &Config, consumer: &str, entry: &PendingEntry) -> Duration {
-    let backoff = Backoff { base: config.retry.backoff_base, cap: config.retry.backoff_cap };
     let target =
         TargetId(i64::try_from(entry.id.first).unwrap_or(i64::MAX) ^ i64::try_from(entry.id.second).unwrap_or(0));
     match consumer {
-        // Parking set the delivery count to the attempts, and further for what money keeps waiting.
-        keys::RETRY => backoff.delay(target, u32::try_from(entry.deliveries).unwrap_or(u32::MAX)),
+        // Parking set the delivery count to that of the attempts, or higher for what money leaves open.
+        keys::RETRY => config.retry.backoff().delay(target, u32::try_from(entry.deliveries).unwrap_or(u32::MAX)),
         keys::HELD => config.retry.backoff_cap,
         _ if mutant::is(Mutant::NoVisibilityMargin) => Duration::ZERO,
         _ => config.retry.visibility_timeout,

@@ -76,16 +76,24 @@ mod tests {
 
     #[test]
     fn a_later_run_takes_the_place_of_its_own_section_alone() {
-        let counted_by = |name: &str, command: &str| Section::begin(name, name, command);
-        let kept = vec![counted_by("fuzz-csv", "before"), counted_by("chaos", "before")];
+        let begun = |name: &str, begun_at: &str| {
+            let mut section = Section::begin(name, name, "x");
+            section.begun_at = begun_at.to_owned();
+            section
+        };
+        let kept = vec![begun("fuzz-csv", "2026-11-02 08:00"), begun("chaos", "2026-11-02 08:00")];
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("reliability.json");
         assert!(crate::kept(&file).unwrap().is_empty());
         std::fs::write(&file, serde_json::to_string(&kept).unwrap()).unwrap();
-        let newer = vec![counted_by("sigterm", "after"), counted_by("fuzz-csv", "after")];
-        let sections = crate::renewed(crate::kept(&file).unwrap(), newer);
-        let named: Vec<_> = sections.iter().map(|section| (section.name.as_str(), section.command.as_str())).collect();
-        assert_eq!(named, [("chaos", "before"), ("sigterm", "after"), ("fuzz-csv", "after")]);
+        let left = vec![
+            begun("sigterm", "2026-11-01 08:00"),
+            begun("fuzz-csv", "2026-11-02 10:00"),
+            begun("chaos", "2026-11-01 09:00"),
+        ];
+        let sections = crate::renewed(crate::kept(&file).unwrap(), left);
+        let found: Vec<_> = sections.iter().map(|section| (section.name.as_str(), &section.begun_at[9..])).collect();
+        assert_eq!(found, [("chaos", "2 08:00"), ("sigterm", "1 08:00"), ("fuzz-csv", "2 10:00")]);
     }
 
     #[test]

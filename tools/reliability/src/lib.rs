@@ -7,7 +7,6 @@
 
 mod document;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -132,11 +131,12 @@ pub fn kept(file: &Path) -> Result<Vec<Section>> {
     serde_json::from_str(&text).with_context(|| format!("{} is no list of sections", file.display()))
 }
 
-/// Sections with newer ones in the place of those of the same name, in the order of the document.
-pub fn renewed(kept: Vec<Section>, newer: Vec<Section>) -> Vec<Section> {
-    let mut by_name: BTreeMap<String, Section> =
-        kept.into_iter().chain(newer).map(|section| (section.name.clone(), section)).collect();
-    SECTIONS.iter().filter_map(|name| by_name.remove(*name)).collect()
+/// Of sections of one name the one whose run began last, in the order of the document.
+pub fn renewed(kept: Vec<Section>, left: Vec<Section>) -> Vec<Section> {
+    let mut sections: Vec<Section> = kept.into_iter().chain(left).collect();
+    sections.sort_by(|a, b| b.begun_at.cmp(&a.begun_at));
+    let latest = |name: &&str| sections.iter().find(|section| section.name == *name).cloned();
+    SECTIONS.iter().filter_map(latest).collect()
 }
 
 /// The sections in a folder, in the order of the document.

@@ -311,13 +311,14 @@ fn look_ups_without_an_answer_come_less_and_less_often_and_are_never_taken_for_p
     // The fourth wait and all after it are 800 ms, less a jitter of a quarter: as far as a quarter of twelve goes.
     let world = patient()
         .set("PAYOUT_RETRY_MAX_ATTEMPTS", "100")
-        .set("PAYOUT_MONEY_TIMEOUT", "200ms")
         .set("PAYOUT_RETRY_POISON_DELIVERIES", "12")
         .set("PAYOUT_RETRY_BACKOFF_CAP", "10s")
+        .unhurried()
+        .set("PAYOUT_MONEY_TIMEOUT", "200ms")
         .start();
     world.money.faults(json!({"on": ["charge", "lookup"], "hang_after": 1.0}));
     let campaign = world.write(&Plan::points("SPRING", 20));
-    let _stages = world.run(1);
+    let stages = world.run(1);
     until("each was looked up more often than would show that it crashes consumers", LONG, || {
         let keys = by_key(&world);
         (keys.len() == 20 && keys.values().all(|visits| pauses(visits).len() > 13)).then_some(())
@@ -328,6 +329,7 @@ fn look_ups_without_an_answer_come_less_and_less_often_and_are_never_taken_for_p
             assert!(pause >= least, "{key}: {pause} ms, {visits:?}");
         }
     }
+    assert_eq!(stages.retrier.metric("payout_quarantined_total", ""), 0.0);
     world.money.heal();
     world.completed(&campaign, LONG);
     world.books(&campaign).assert_paid_and_closed();
@@ -335,9 +337,9 @@ fn look_ups_without_an_answer_come_less_and_less_often_and_are_never_taken_for_p
 
 #[test]
 fn a_key_that_is_executing_is_left_alone_for_as_long_as_money_asks() {
-    let world = patient().set("PAYOUT_RETRY_BACKOFF_CAP", "10s").start();
+    let world = patient().set("PAYOUT_RETRY_BACKOFF_CAP", "10s").unhurried().start();
     // The charges have drawn their latency when the look-ups come.
-    world.money.faults(json!({"latency_ms": 8000}));
+    world.money.faults(json!({"latency_ms": 12000}));
     let campaign = world.write(&Plan::points("SPRING", 20));
     let _stages = world.run(1);
     until("all are executing", LONG, || (world.money.rate()["total"].as_u64() >= Some(20)).then_some(()));

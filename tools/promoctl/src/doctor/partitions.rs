@@ -203,7 +203,8 @@ async fn holder(session: &Session, at: &At<'_>, consumer: &Consumer, found: &mut
     }
     let retry = &session.config.retry;
     let stuck_after = retry.visibility_timeout * STUCK_AFTER;
-    let suspect = u64::from(retry.poison_deliveries / 2).max(2);
+    // Attempts, and a quarter of poison_deliveries for what waits longer, are no sign of anything.
+    let suspect = u64::from(retry.max_attempts.saturating_add(retry.poison_deliveries / 2));
     let (stuck, suspects) = count(session.streams()?, at.partition, &consumer.name, stuck_after, suspect).await?;
     let after = humantime::format_duration(stuck_after);
     if stuck > 0 {
