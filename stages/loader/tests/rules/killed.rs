@@ -1,7 +1,5 @@
 //! A loader that is killed, and a file that changes meanwhile.
 
-use std::time::Duration;
-
 use servers::poll;
 
 use crate::world::{BOUND, World, json, points, refusal};
@@ -140,7 +138,8 @@ fn a_database_that_goes_away_is_waited_for() {
     });
     assert!(reached.is_some(), "{}", loader.log());
     mysql.kill9().unwrap();
-    std::thread::sleep(Duration::from_millis(300)); // an outage takes some time
+    let noticed = poll(BOUND, || loader.log().contains("waiting for the database").then_some(()));
+    assert!(noticed.is_some(), "{}", loader.log());
     mysql.restart().unwrap();
     let status = loader.wait(BOUND).unwrap();
     assert!(status.success(), "{}", loader.log());
