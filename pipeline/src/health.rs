@@ -17,13 +17,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::metrics;
+use crate::metrics::{self, ErrorClass};
 use crate::shutdown::Shutdown;
+use crate::store::StoreError;
+use crate::streams::StreamsError;
 
 /// Name of MySQL among the dependencies.
 pub const MYSQL: &str = "mysql";
 /// Name of Redis among the dependencies.
 pub const REDIS: &str = "redis";
+
+/// How often a process says that it is alive while it waits for a long statement.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// What is known of this process's health. Clones share it.
 #[derive(Clone, Debug)]
@@ -50,6 +55,39 @@ impl Health {
     pub fn beat(&self) {
         let now = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.beaten.store(now, Ordering::Relaxed);
+    }
+
+    /// Waits for something that is bounded and may take longer than a main loop may be silent: a statement that reads
+    /// every target. Says meanwhile that the process is alive.
+    pub async fn beating<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            match tokio::time::timeout(BEAT, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => self.beat(),
+            }
+        }
+    }
+
+    /// Notes which server an error comes from, and that it cannot be reached, where the error says so.
+    pub fn blame(&self, error: &anyhow::Error) -> ErrorClass {
+        let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+        let streams = error.chain().find_map(|cause| cause.downcast_ref::<StreamsError>());
+        match (store, streams) {
+            (Some(error), _) => {
+                if error.is_unavailable() && !error.is_conflict() {
+                    self.dependency(MYSQL, false);
+                }
+                ErrorClass::Mysql
+            }
+            (None, Some(error)) => {
+                if matches!(error, StreamsError::Unavailable(..)) && !error.is_oom() {
+                    self.dependency(REDIS, false);
+                }
+                ErrorClass::Redis
+            }
+            (None, None) => ErrorClass::Internal,
+        }
     }
 
     /// Whether a dependency could be reached; see [`MYSQL`] and [`REDIS`].
@@ -128,4 +166,16 @@ async fn exposition() -> Response {
 
 fn status(ok: bool) -> StatusCode {
     if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_statement_is_no_silence() {
+        let health = Health::new(Duration::from_secs(60), Shutdown::never());
+        assert_eq!(health.beating(tokio::time::sleep(BEAT + BEAT / 2)).await, ());
+        assert!(health.0.beaten.load(Ordering::Relaxed) > 0);
+    }
 }

@@ -26,8 +26,8 @@ pub struct Record {
     pub published_at_ms: i64,
 }
 
-/// A final failure, for subscribers of a partition's dead-letter stream. Delivered at least once: target
-/// and generation tell repeats.
+/// A final failure, or a quarantined entry whose row waits for a person, for subscribers of a partition's dead-letter
+/// stream. Delivered at least once: target and generation tell repeats.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Always [`VERSION`].
@@ -42,7 +42,7 @@ pub struct DeadLetter {
     pub generation: u32,
     /// Attempts made.
     pub attempts: u32,
-    /// Why: an errorCode of `money` or one of ours, or `UNDECODABLE`.
+    /// Why: an errorCode of `money` or one of ours; of a quarantined entry `UNDECODABLE` or `CRASHES_CONSUMER`.
     pub reason: String,
     /// When, in milliseconds since the Unix epoch.
     pub failed_at_ms: i64,

@@ -171,7 +171,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn refresh_types(&self) -> Result<(), StoreError> {
-        let rows = sqlx::query("SELECT code, charge_path FROM payout_types").fetch_all(&self.pool).await?;
+        let query = sqlx::query("SELECT code, charge_path FROM payout_types");
+        let rows = within(FEW_ROWS, query.fetch_all(&self.pool)).await?;
         for row in &rows {
             let (code, path) = (sql::text(row, 0)?, sql::text(row, 1)?);
             if self.type_sql(code).is_none() {

@@ -59,6 +59,8 @@ impl Active {
         tokio::spawn(async move {
             let mut refused = HashSet::new();
             loop {
+                // A stop that is committed while the answer is under way is not in it.
+                let at = Instant::now();
                 let pause = match store.promotions(PollScope::Running).await {
                     Ok(promotions) => {
                         health.dependency("mysql", true);
@@ -73,7 +75,7 @@ impl Active {
                         }
                         let promotions: Vec<_> = payable.into_iter().map(Arc::new).collect();
                         let pause = if promotions.is_empty() { idle } else { poll };
-                        sender.send_replace(Arc::new(Seen { at: Some(Instant::now()), promotions }));
+                        sender.send_replace(Arc::new(Seen { at: Some(at), promotions }));
                         pause
                     }
                     Err(error) => {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::content::{Content, content};
-use super::finish::Finished;
+use super::finish::{Finished, dead_letter, now_ms};
 use super::item::{Delivered, Entry, Fate, Item};
 use super::patience::Patience;
 use super::{Running, Shared};
@@ -16,7 +16,7 @@ use crate::domain::decide::{Next, Request, Write};
 use crate::domain::outcome::Effect;
 use crate::domain::result::AttemptToken;
 use crate::domain::{Partition, PromotionId, TargetId, Waits};
-use crate::metrics::{self, ErrorClass};
+use crate::metrics::{self, DeadReason, ErrorClass};
 use crate::mutant::{self, Mutant};
 use crate::store::{Claim, Outcome, Payout};
 use crate::streams::{Park, Parking};
@@ -213,18 +213,34 @@ fn is_poison(shared: &Shared, entry: &Entry, payout: &Payout) -> bool {
 
 /// The row waits for a person from now on; the entry is held, and the partition goes on.
 async fn quarantine(shared: &Arc<Shared>, item: Box<Item>, undecodable: bool) {
-    let code = if undecodable { "UNDECODABLE" } else { "CRASHES_CONSUMER" };
+    let (code, reason) =
+        if undecodable { ("UNDECODABLE", DeadReason::Undecodable) } else { ("CRASHES_CONSUMER", DeadReason::Poison) };
     let Entry { partition, id, target, .. } = &item.entry;
     tracing::error!(%partition, entry = %id, %target, code, "entry quarantined; resolve its target");
     metrics::quarantined();
-    let finished = match item.payout.row.counter() {
+    let row = item.payout.row;
+    let finished = match row.counter() {
         Some(counter) => Finished::row(item, Fate::Settle(counter)),
         None => {
+            // Told once, and again where this process ends before the row says so.
+            if row.waits != Some(Waits::Poison) {
+                tell_of_quarantined(shared, &item, code, reason).await;
+            }
             let write = Write { effect: Effect::Unknown(Some(Waits::Poison)), another_attempt: false };
             Finished::write(item, write, None, Some(code.into()), None)
         }
     };
     let _ = shared.finished.send(finished).await;
+}
+
+/// A dead letter: the row is not final, and subscribers hear of it all the same.
+async fn tell_of_quarantined(shared: &Shared, item: &Item, code: &str, reason: DeadReason) {
+    let letter = dead_letter(item, &item.payout.row, Some(code), now_ms());
+    metrics::dead_lettered(reason);
+    if let Err(error) = shared.tools.streams.append_dead(item.entry.partition, &[letter.encode()]).await {
+        metrics::error(ErrorClass::Redis);
+        tracing::warn!(%error, "cannot append the dead letter of a quarantined entry");
+    }
 }
 
 /// An entry that says nothing and whose id names no target: deleted, uncounted. The sweep finds the target

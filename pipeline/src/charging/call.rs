@@ -98,7 +98,7 @@ async fn ask(connection: &mut Connection, item: &Item, idempotent: bool) -> Answ
 /// behind a look-up that had to answer until the look-up's would never be sent where answers are slow.
 async fn may_send(shared: &Shared, item: &Item) -> bool {
     let config = &shared.tools.config;
-    let mut deadline = item.entry.taken_at + config.limiter_wait() + config.money.timeout * item.asked;
+    let mut deadline = item.entry.since + config.limiter_wait() + config.money.timeout * item.asked;
     if let Some(end) = shared.tools.shutdown.deadline() {
         // What cannot be sent, answered and written within the grace is given back.
         deadline = deadline.min(end.checked_sub(config.money.timeout + config.store.write_time).unwrap_or(end));
@@ -160,7 +160,14 @@ fn not_called(item: Box<Item>) -> Finished {
 
 fn written(item: Box<Item>, write: Write, answer: Answer) -> Finished {
     let (code, message) = match write.effect {
-        Effect::Paid => (None, None),
+        // What of the answer could not be read, where something could not: `money` forgets it with its key.
+        Effect::Paid => {
+            if let Some(message) = &answer.message {
+                metrics::error(ErrorClass::Money);
+                tracing::warn!(promotion = %item.promotion.id, target = %item.entry.target, message);
+            }
+            (None, answer.message)
+        }
         Effect::Failed | Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled | Effect::Unknown(_) => {
             (Some(answer.code.into_owned()), answer.message)
         }

@@ -154,7 +154,7 @@ fn tell(outcome: &Outcome, row: &ResultRow) {
 /// acknowledges, and parking moves only what this consumer still owns. What cannot be let go because Redis stays
 /// away, or refuses one partition's, is delivered again, and found final.
 async fn let_go(shared: &Shared, done: Vec<Done>) {
-    let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let now_ms = now_ms();
     let completed_at = shared.tools.store.now().format("%Y%m%d%H%M%S").to_string();
     let (settles, parks) = sort(&done, now_ms, &shared.tools.config.retry);
     let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
@@ -240,7 +240,8 @@ fn sort(done: &[Done], now_ms: i64, retry: &RetryConfig) -> (Vec<Settle>, Vec<Pa
     (settles.collect(), parks.into_values().collect())
 }
 
-fn dead_letter(item: &Item, row: &ResultRow, code: Option<&str>, now_ms: i64) -> DeadLetter {
+/// What subscribers are told of a payout that is given up.
+pub(super) fn dead_letter(item: &Item, row: &ResultRow, code: Option<&str>, now_ms: i64) -> DeadLetter {
     DeadLetter {
         version: VERSION,
         kind: item.promotion.kind.code.clone(),
@@ -251,6 +252,11 @@ fn dead_letter(item: &Item, row: &ResultRow, code: Option<&str>, now_ms: i64) ->
         reason: code.unwrap_or("FAILED").to_owned(),
         failed_at_ms: now_ms,
     }
+}
+
+/// Milliseconds since the epoch.
+pub(super) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 fn count(done: &[Done], now_ms: i64) {
@@ -270,7 +276,7 @@ fn count(done: &[Done], now_ms: i64) {
         if let (Fate::Settle(_), Some(published_at_ms)) = (fate, item.entry.published_at_ms) {
             metrics::settled_after(Duration::from_millis(now_ms.saturating_sub(published_at_ms).max(0).unsigned_abs()));
         }
-        metrics::batch_took(now.saturating_duration_since(item.entry.taken_at));
+        metrics::batch_took(now.saturating_duration_since(item.entry.since));
     }
     completed.into_iter().for_each(|(outcome, items)| metrics::completed(outcome, items));
 }

@@ -26,6 +26,8 @@ pub struct Delivered {
     pub deliveries: u32,
     /// Where it was parked; nothing where it was delivered for the first time, or taken from a dead consumer.
     pub from: Option<Parking>,
+    /// When it was delivered, or before: the time for which it may be held counts from here.
+    pub since: Instant,
 }
 
 /// An entry in flight.
@@ -36,7 +38,7 @@ pub(super) struct Entry {
     pub(super) published_at_ms: Option<i64>,
     pub(super) deliveries: u32,
     pub(super) from: Option<Parking>,
-    pub(super) taken_at: Instant,
+    pub(super) since: Instant,
     /// Given back when the entry is let go.
     _permit: OwnedSemaphorePermit,
     _held: Held,
@@ -51,18 +53,8 @@ impl Entry {
         held: Held,
     ) -> Self {
         let Delivery { partition, id, .. } = delivered.delivery;
-        let (deliveries, from) = (delivered.deliveries, delivered.from);
-        Self {
-            partition,
-            id,
-            target,
-            published_at_ms,
-            deliveries,
-            from,
-            taken_at: Instant::now(),
-            _permit: permit,
-            _held: held,
-        }
+        let Delivered { deliveries, from, since, .. } = *delivered;
+        Self { partition, id, target, published_at_ms, deliveries, from, since, _permit: permit, _held: held }
     }
 }
 

@@ -9,6 +9,9 @@ use super::{Config, Needs};
 /// Requests that may be sent for one delivery of an entry, each up to the deadline: look-up, charge, cancel.
 pub const SENDS_PER_DELIVERY: u32 = 3;
 
+/// What an intent takes on a slow day, and then the limiter. Where less is left, hardly anything may be sent.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
+
 /// Reports what contradicts itself. A rule over a key that has a fault already is passed over.
 pub(super) fn rules(config: &Config, needs: Needs, r: &mut Reader) {
     let (retry, payer, money) = (&config.retry, &config.payer, &config.money);
@@ -19,6 +22,15 @@ pub(super) fn rules(config: &Config, needs: Needs, r: &mut Reader) {
     let sweep = config.summarizer.sweep_interval;
     below(r, ("retry.visibility_timeout", retry.visibility_timeout), ("summarizer.sweep_interval", sweep));
     below(r, ("payer.block", payer.block), ("redis.response_timeout", config.redis.response_timeout));
+    // A main loop that comes round more rarely passes for one that hangs.
+    for (key, pause) in [
+        ("dispatcher.poll", config.dispatcher.poll),
+        ("retry.tick", retry.tick),
+        ("payer.block", payer.block),
+        ("summarizer.flush_interval", config.summarizer.flush_interval),
+    ] {
+        below(r, (key, pause), ("health.live_within", config.live_within));
+    }
     if config.key_lifetime().is_zero() {
         let (margin, retention) = (show(money.key_retention_margin), show(money.key_retention));
         let rule =
@@ -121,6 +133,7 @@ fn contradiction(r: &mut Reader, first: (&str, String), second: (&str, String), 
 
 /// What is allowed and probably not meant.
 pub(super) fn warn(config: &mut Config, needs: Needs) {
+    let (wait, block) = (config.limiter_wait(), config.payer.block);
     let mut warn = |text: String| config.warnings.push(text);
     if needs.pin && config.pin_key.is_none() {
         warn("PAYOUT_PIN_KEY_FILE is not set: vouchers that carry a PIN cannot be recorded".to_owned());
@@ -131,6 +144,19 @@ pub(super) fn warn(config: &mut Config, needs: Needs) {
             show(config.shutdown_grace),
             show(config.money.timeout),
             show(config.store.write_time),
+        ));
+    }
+    if needs.money && wait < LEAST_WAIT {
+        warn(format!(
+            "retry.visibility_timeout leaves {} for an intent and for the limiter: what takes longer is given back unsent",
+            show(wait),
+        ));
+    }
+    if needs.money && block > config.shutdown_grace {
+        warn(format!(
+            "payer.block {} is longer than shutdown.grace {}: a payer without work does not end in time",
+            show(block),
+            show(config.shutdown_grace),
         ));
     }
     if needs.money && config.money.final_error_codes.is_empty() {

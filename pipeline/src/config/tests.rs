@@ -182,12 +182,13 @@ fn timers_that_leave_an_entry_no_time_are_refused_with_both_keys() {
     for set in accepted {
         assert!(load(set).is_ok(), "{set:?}: {:?}", load(set));
     }
-    let refused: [(Set<'_>, [&str; 2]); 7] = [
+    let refused: [(Set<'_>, [&str; 2]); 8] = [
         (&[(timeout, "10s")], [timeout, "retry.visibility_timeout"]),
         (&[(visibility, "2s"), (timeout, "534ms")], [timeout, visibility]),
         (&[(visibility, "60s")], [visibility, "summarizer.sweep_interval"]),
         (&[(sweep, "30s")], ["retry.visibility_timeout", sweep]),
         (&[(block, "5s")], [block, "redis.response_timeout"]),
+        (&[("PAYOUT_RETRY_TICK", "1m")], ["PAYOUT_RETRY_TICK", "health.live_within"]),
         (&[("PAYOUT_RETRY_BACKOFF_BASE", "2m")], ["PAYOUT_RETRY_BACKOFF_BASE", "retry.backoff_cap"]),
         (&[("PAYOUT_PAYER_IN_FLIGHT", "499")], ["payer.batch", "PAYOUT_PAYER_IN_FLIGHT"]),
     ];
@@ -196,6 +197,24 @@ fn timers_that_leave_an_entry_no_time_are_refused_with_both_keys() {
         let fault = &faults.0[0];
         assert!(faults.0.len() == 1 && names.iter().all(|name| fault.place.contains(name)), "{set:?}: {faults}");
     }
+}
+
+#[test]
+fn timers_that_leave_little_are_warned_of() {
+    let warnings = |set: Set<'_>| load(set).unwrap().warnings.join("\n");
+    let (visibility, sweep) =
+        (("PAYOUT_RETRY_VISIBILITY_TIMEOUT", "15401ms"), ("PAYOUT_SUMMARIZER_SWEEP_INTERVAL", "1h"));
+    let enough = warnings(&[visibility, sweep]);
+    assert!(!enough.contains("visibility_timeout") && !enough.contains("payer.block"), "{enough}");
+    let little =
+        warnings(&[visibility, sweep, ("PAYOUT_MONEY_LIMITER_WAIT", "1ms"), ("PAYOUT_STORE_WRITE_TIME", "350ms")]);
+    assert!(little.contains("retry.visibility_timeout leaves 51ms"), "{little}");
+    let long = warnings(&[
+        ("PAYOUT_SHUTDOWN_GRACE", "6s"),
+        ("PAYOUT_PAYER_BLOCK", "7s"),
+        ("PAYOUT_REDIS_RESPONSE_TIMEOUT", "8s"),
+    ]);
+    assert!(long.contains("payer.block 7s is longer than shutdown.grace 6s"), "{long}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ catalog! {
     DEPENDENCY = "payout_dependency_up", Gauge, "Whether the process reaches a dependency.";
     ATTEMPTS = "payout_attempts_total", Counter, "Attempts to pay, by what they proved.";
     RETRIES = "payout_retries_total", Counter, "Attempts made again, by why.";
-    DEAD_LETTERS = "payout_dead_letters_total", Counter, "Final failures, by why.";
+    DEAD_LETTERS = "payout_dead_letters_total", Counter, "Final failures and quarantined entries, by why.";
     DEAD_LETTERS_DROPPED = "payout_dead_letters_dropped_total", Counter, "Dead-letter entries that a full stream dropped; MySQL keeps all.";
     DUPLICATES_BLOCKED = "payout_duplicate_attempts_blocked_total", Counter, "Deliveries of a payout that the same process was working on, and that were therefore not called.";
     LATE_WRITES = "payout_late_writes_refused_total", Counter, "Outcomes that came when the row was final or its key another one.";

@@ -86,7 +86,7 @@ labels! {
         Requeued = "requeued",
     }
 
-    /// Why a payout failed for good.
+    /// Why a payout failed for good, or its entry was quarantined.
     DeadReason {
         /// Refused with a final code.
         Refused = "refused",

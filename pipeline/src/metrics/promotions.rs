@@ -50,6 +50,7 @@ pub struct PromotionFigures {
 
 /// Replaces the figures of all promotions: who is not among these is not shown any more.
 pub fn promotions(mut figures: Vec<PromotionFigures>) {
+    figures.sort_unstable_by_key(|figures| figures.promotion);
     figures.truncate(MAX_PROMOTIONS);
     *FIGURES.lock().unwrap_or_else(PoisonError::into_inner) = figures;
 }

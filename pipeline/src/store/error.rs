@@ -20,10 +20,11 @@ pub enum StoreError {
 }
 
 /// Server errors that pass: deadlock, lock wait, snapshot conflict, too many connections or prepared
-/// statements, read-only, disk full, shutdown, killed, statement timeout, host blocked.
-const PASSING: [u16; 22] = [
+/// statements, read-only, disk full, shutdown, killed (the statement or its connection), statement timeout, host blocked,
+/// disconnected for inactivity.
+const PASSING: [u16; 24] = [
     1020, 1021, 1028, 1040, 1041, 1053, 1114, 1129, 1158, 1161, 1180, 1203, 1205, 1213, 1226, 1290, 1317, 1461, 1792,
-    1836, 1969, 3024,
+    1836, 1927, 1969, 3024, 4031,
 ];
 
 /// The transaction was rolled back, or the statement did nothing: repeating it at once is right.

@@ -18,6 +18,7 @@ pub use batch::{LoadBatch, NewTarget};
 use batch::{STATEMENT_ROWS, Values};
 pub use seal::Sealed;
 
+use super::error::{BATCH, FEW_ROWS, within};
 use super::sql::{fill, maybe_text, text};
 use super::{Store, StoreError};
 use crate::domain::promotion::Defaults;
@@ -123,17 +124,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn find_load(&self, campaign_code: &str) -> Result<Option<Load>, StoreError> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT p.promotion_id, p.external_id, p.promotion_status, p.promotion_type, p.partition_count, p.reservation_at, \
              p.reservation_priority, p.default_amount, p.default_reason, p.default_expiry_at, l.file_name, l.file_hash, \
              l.file_bytes, l.options_hash, l.byte_offset, l.line_number, l.loaded_count, l.rejected_count, l.loaded_amount, \
              l.sealed_at FROM campaign_promotions p \
              LEFT JOIN campaign_promotion_loads l ON l.promotion_id = p.promotion_id WHERE p.campaign_code = ?",
         )
-        .bind(campaign_code)
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
+        .bind(campaign_code);
+        let Some(row) = within(FEW_ROWS, query.fetch_optional(&self.pool)).await? else { return Ok(None) };
         let count = |name: &str| row.try_get::<Option<i64>, _>(name).map(|count| count.unwrap_or(0).unsigned_abs());
         let settings = LoadSettings {
             payout_type: text(&row, 3)?.to_owned(),
@@ -179,6 +178,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn create_load(&self, new: NewLoad<'_>) -> Result<Created, StoreError> {
+        within(FEW_ROWS, self.created(new)).await
+    }
+
+    async fn created(&self, new: NewLoad<'_>) -> Result<Created, StoreError> {
         let mut transaction = self.pool.begin().await?;
         match self.insert_load(&mut transaction, new).await {
             Ok(promotion) => {
@@ -242,6 +245,10 @@ impl Store {
         promotion: PromotionId,
         batch: &LoadBatch,
     ) -> Result<Stored, StoreError> {
+        within(BATCH, self.stored(kind, promotion, batch)).await
+    }
+
+    async fn stored(&self, kind: &PayoutType, promotion: PromotionId, batch: &LoadBatch) -> Result<Stored, StoreError> {
         let now = self.now();
         let mut transaction = self.pool.begin().await?;
         if !move_on(&mut transaction, promotion, batch, now).await? {

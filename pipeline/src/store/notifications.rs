@@ -122,6 +122,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn needs_person(&self, promotion: &Promotion, proof: &Proof) -> Result<bool, StoreError> {
+        within(FEW_ROWS, self.told_of_need(promotion, proof)).await
+    }
+
+    async fn told_of_need(&self, promotion: &Promotion, proof: &Proof) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let running: Option<i64> = sqlx::query_scalar(
             "SELECT promotion_id FROM campaign_promotions WHERE promotion_id = ? AND promotion_status = 'IN_PROGRESS' FOR UPDATE",
@@ -147,7 +151,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn needs_nobody(&self, promotion: PromotionId) -> Result<(), StoreError> {
-        close_period(&mut *self.pool.acquire().await?, promotion).await
+        within(FEW_ROWS, async { close_period(&mut *self.pool.acquire().await?, promotion).await }).await
     }
 
     /// What is to be sent now, in the order in which it happened.

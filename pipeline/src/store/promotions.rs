@@ -123,12 +123,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn check_foreign(&self, promotion: &Promotion, settled_after: Duration) -> Result<Foreign, StoreError> {
-        let sealed: Option<i64> = sqlx::query_scalar(
+        let query = sqlx::query_scalar(
             "SELECT promotion_id FROM campaign_promotion_loads WHERE promotion_id = ? AND sealed_at IS NOT NULL",
         )
-        .bind(promotion.id.0)
-        .fetch_optional(&self.pool)
-        .await?;
+        .bind(promotion.id.0);
+        let sealed: Option<i64> = within(FEW_ROWS, query.fetch_optional(&self.pool)).await?;
         if sealed.is_some() {
             return Ok(Foreign::Agrees);
         }
@@ -157,12 +156,11 @@ impl Store {
     }
 
     async fn last_change(&self, id: PromotionId) -> Result<Option<NaiveDateTime>, StoreError> {
-        let changed: Option<Option<NaiveDateTime>> = sqlx::query_scalar(
+        let query = sqlx::query_scalar(
             "SELECT COALESCE(updated_at, created_at) FROM campaign_promotions WHERE promotion_id = ?",
         )
-        .bind(id.0)
-        .fetch_optional(&self.pool)
-        .await?;
+        .bind(id.0);
+        let changed: Option<Option<NaiveDateTime>> = within(FEW_ROWS, query.fetch_optional(&self.pool)).await?;
         Ok(changed.flatten())
     }
 
@@ -173,6 +171,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn start(&self, id: PromotionId) -> Result<Started, StoreError> {
+        within(FEW_ROWS, self.started(id)).await
+    }
+
+    async fn started(&self, id: PromotionId) -> Result<Started, StoreError> {
         let now = self.now();
         let mut transaction = self.pool.begin().await?;
         let due: Option<i64> = sqlx::query_scalar(
@@ -211,6 +213,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn fail(&self, id: PromotionId, from: PromotionStatus, memo: &str) -> Result<bool, StoreError> {
+        within(FEW_ROWS, self.failed(id, from, memo)).await
+    }
+
+    async fn failed(&self, id: PromotionId, from: PromotionStatus, memo: &str) -> Result<bool, StoreError> {
         let now = self.now();
         let mut transaction = self.pool.begin().await?;
         if !move_status(&mut transaction, id, from, PromotionStatus::Failed, now).await? {

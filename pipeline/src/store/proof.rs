@@ -65,7 +65,7 @@ impl HeldCompleted {
     /// # Errors
     /// [`StoreError`]; it is let go of all the same.
     pub async fn release(self) -> Result<(), StoreError> {
-        Ok(self.0.rollback().await?)
+        within(FEW_ROWS, async { Ok(self.0.rollback().await?) }).await
     }
 }
 

@@ -144,9 +144,10 @@ fn local_text(at: NaiveDateTime) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Paid, by an attempt that nobody else has touched as far as we know.
+/// Paid without a remark, by an attempt that nobody else has touched as far as we know.
 fn is_plain_payment(outcome: &Outcome) -> bool {
-    outcome.write.effect == Effect::Paid && !outcome.write.another_attempt && outcome.row.token == outcome.token
+    let paid = outcome.write.effect == Effect::Paid && outcome.message.is_none();
+    paid && !outcome.write.another_attempt && outcome.row.token == outcome.token
 }
 
 /// What `paid.sql` and `paid_range.sql` prove where they matched.

@@ -135,12 +135,11 @@ impl Store {
 
     pub(super) async fn measure(&self, promotion: &Promotion) -> Result<Measured, StoreError> {
         let sql = self.sql_of(&promotion.kind)?;
-        let row = sqlx::query(&sql.bounds)
+        let query = sqlx::query(&sql.bounds)
             .bind(promotion.defaults.amount.map(Amount::decimal))
             .bind(i64::from(promotion.partition_count))
-            .bind(promotion.id.0)
-            .fetch_one(&self.pool)
-            .await?;
+            .bind(promotion.id.0);
+        let row = within(self.slowest, query.fetch_one(&self.pool)).await?;
         let first: Option<i64> = row.try_get(2)?;
         let last: Option<i64> = row.try_get(3)?;
         Ok(Measured {
@@ -158,7 +157,7 @@ impl Store {
         bounds: Option<Bounds>,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO campaign_promotion_loads (promotion_id, first_target_id, last_target_id, created_at, updated_at) \
              VALUES (?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE first_target_id = VALUES(first_target_id), \
              last_target_id = VALUES(last_target_id), updated_at = VALUES(updated_at)",
@@ -167,9 +166,8 @@ impl Store {
         .bind(bounds.map(|bounds| bounds.first.0))
         .bind(bounds.map(|bounds| bounds.last.0))
         .bind(now)
-        .bind(now)
-        .execute(&self.pool)
-        .await?;
+        .bind(now);
+        within(FEW_ROWS, query.execute(&self.pool)).await?;
         Ok(())
     }
 }

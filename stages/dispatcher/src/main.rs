@@ -68,16 +68,21 @@ async fn turn(
     publishers: &mut HashMap<PromotionId, JoinHandle<()>>,
 ) -> Result<(), pipeline::store::StoreError> {
     let open = store.promotions(PollScope::DueOrRunning).await?;
-    let (due, mut running): (Vec<Promotion>, Vec<Promotion>) =
+    let (due, running): (Vec<Promotion>, Vec<Promotion>) =
         open.into_iter().partition(|promotion| promotion.status == PromotionStatus::Ready);
-    if starter.start_due(&due, &running).await? {
-        running = store.promotions(PollScope::Running).await?;
-    }
     context.health.dependency("mysql", true);
-    for promotion in running {
-        publishers.entry(promotion.id).or_insert_with(|| {
-            tokio::spawn(publish::until_it_ends(context.clone(), store.clone(), streams.clone(), promotion))
-        });
+    let mut publish = |running: &[Promotion]| {
+        for promotion in running {
+            publishers.entry(promotion.id).or_insert_with(|| {
+                let (context, store, streams) = (context.clone(), store.clone(), streams.clone());
+                tokio::spawn(publish::until_it_ends(context, store, streams, promotion.clone()))
+            });
+        }
+    };
+    // What runs does not wait for what is compared before it starts.
+    publish(&running);
+    if starter.start_due(&due, &running).await? {
+        publish(&store.promotions(PollScope::Running).await?);
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ pub async fn until_it_ends(context: Context, store: Store, streams: Streams, pro
             Err(error) => Err(error),
         };
         if let Err(error) = done {
-            metrics::error(ErrorClass::Redis);
+            metrics::error(context.health.blame(&error));
             tracing::warn!(promotion = %id, error = format!("{error:#}"), "publishing was interrupted; it goes on from the streams");
         }
         context.shutdown.sleep(AWAY).await;

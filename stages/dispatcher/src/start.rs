@@ -13,8 +13,6 @@ use pipeline::streams::Streams;
 
 /// Pause between two comparisons of a promotion that another system may still be writing.
 const COMPARE_EVERY: Duration = Duration::from_secs(3);
-/// How often the stage says that it is alive while it compares.
-const BEAT: Duration = Duration::from_secs(1);
 
 pub struct Starter {
     store: Store,
@@ -85,16 +83,8 @@ impl Starter {
         if self.compared_at.get(&promotion.id).is_some_and(|at| at.elapsed() < COMPARE_EVERY) {
             return Ok(false);
         }
-        let check = self.store.check_foreign(promotion, self.config.settle_check);
-        tokio::pin!(check);
-        // Every target is read: of many millions that takes longer than a main loop may be silent.
-        let found = loop {
-            match tokio::time::timeout(BEAT, &mut check).await {
-                Ok(found) => break found?,
-                Err(_) => self.health.beat(),
-            }
-        };
-        match found {
+        // Every target is read.
+        match self.health.beating(self.store.check_foreign(promotion, self.config.settle_check)).await? {
             Foreign::Agrees => Ok(true),
             Foreign::MayBeIncomplete => {
                 tracing::info!(promotion = %promotion.id, "a promotion does not add up yet; it may still be being written");

@@ -1,5 +1,6 @@
 //! What the command line asks for, checked against the installation.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl Plan {
             }
         }
         let rejected = arguments.rejected.clone().unwrap_or_else(|| with_ending(&file, ".rejected.csv"));
-        if rejected == file {
+        if is_one_file(&rejected, &file) {
             return Err(Refusal::Misused("--rejected names the file itself".to_owned()));
         }
         let defaults = Defaults {
@@ -165,4 +166,10 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
+}
+
+/// Whether two paths lead to one file, however they are spelled or linked.
+fn is_one_file(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+    a == b || place(a).is_some_and(|found| place(b) == Some(found))
 }

@@ -1,7 +1,7 @@
 //! Reading: what this consumer left behind first, then what nobody was given yet.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pipeline::charging::{Active, Charging, Delivered, Room};
 use pipeline::domain::{EntryId, Partition};
@@ -10,6 +10,7 @@ use pipeline::mutant::{self, Mutant};
 use pipeline::stage::Context;
 use pipeline::store::Claim;
 use pipeline::streams::{Delivery, PartitionState, ReadError, Reader, Streams, StreamsError};
+use tokio::time::Instant;
 
 /// Streams of one read: up to here they cost nothing. Beyond it, those with undelivered entries go first, and of these
 /// those of the promotions that come first: one that waits for people must not keep others from being read.
@@ -18,6 +19,8 @@ const STREAMS_PER_READ: usize = 64;
 const NOTHING: Duration = Duration::from_secs(1);
 /// Pause before the next look when as much is held as can be sent in time.
 const SATED: Duration = Duration::from_millis(10);
+/// Beyond its block a read is answered within this, or its reply lay unread.
+const SLOW: Duration = Duration::from_millis(100);
 /// Pause after an error.
 const AWAY: Duration = Duration::from_millis(250);
 
@@ -34,8 +37,8 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
             active.changed(SATED).await;
             continue;
         }
-        let appetite = charging.appetite();
-        if partitions.is_empty() || appetite == 0 {
+        let appetite = if partitions.is_empty() { 0 } else { charging.appetite() };
+        if appetite == 0 {
             active.changed(NOTHING.min(config.payer.poll * 2)).await;
             continue;
         }
@@ -47,13 +50,16 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
             () = context.shutdown.wait() => return,
         };
         let per_stream = room.len().div_ceil(partitions.len());
+        let asked = Instant::now();
         // The block is short, and its end is waited for: a read that is given up would leave its entries
         // delivered to a reply that nobody reads.
         match reader.read(&config.consumer_name, &partitions, per_stream, Some(config.payer.block)).await {
             Ok(deliveries) if deliveries.is_empty() => {}
             Ok(deliveries) => {
                 context.health.dependency("redis", true);
-                submit(charging, deliveries, room).await;
+                // Where the reply lay unread, for this process stood still, they may have been delivered long ago.
+                let since = if asked.elapsed() > config.payer.block + SLOW { asked } else { Instant::now() };
+                submit(charging, deliveries, since, room).await;
             }
             Err(ReadError::Missing) => {
                 sources.forget();
@@ -70,12 +76,11 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
 }
 
 /// COUNT is per stream, so a read may bring more than its room: the rest waits for room of its own.
-async fn submit(charging: &Charging, mut deliveries: Vec<Delivery>, mut room: Room) {
+async fn submit(charging: &Charging, mut deliveries: Vec<Delivery>, since: Instant, mut room: Room) {
     loop {
         let rest = deliveries.split_off(deliveries.len().min(room.len()));
-        let delivered =
-            deliveries.into_iter().map(|delivery| Delivered { delivery, deliveries: 1, from: None }).collect();
-        charging.submit(Claim::First, delivered, room);
+        let delivered = deliveries.into_iter().map(|delivery| Delivered { delivery, deliveries: 1, from: None, since });
+        charging.submit(Claim::First, delivered.collect(), room);
         if rest.is_empty() {
             return;
         }
@@ -89,11 +94,13 @@ async fn submit(charging: &Charging, mut deliveries: Vec<Delivery>, mut room: Ro
 async fn drain(context: &Context, charging: &Charging, reader: &mut Reader, partitions: &[Partition]) {
     let mut after: HashMap<Partition, EntryId> = HashMap::new();
     while !context.shutdown.requested() {
+        context.health.beat();
         let room = charging.room(context.config.payer.batch).await;
         let per_stream = room.len().div_ceil(partitions.len());
+        let since = Instant::now();
         match reader.drain(&context.config.consumer_name, partitions, &mut after, per_stream).await {
             Ok(deliveries) if deliveries.is_empty() => return,
-            Ok(deliveries) => submit(charging, deliveries, room).await,
+            Ok(deliveries) => submit(charging, deliveries, since, room).await,
             Err(error) => {
                 tracing::debug!(?error, "cannot drain what was left pending");
                 return;

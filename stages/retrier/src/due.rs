@@ -13,6 +13,7 @@ use pipeline::mutant::{self, Mutant};
 use pipeline::stage::Context;
 use pipeline::store::Claim;
 use pipeline::streams::{Parking, PendingEntry, Streams, StreamsError};
+use tokio::time::Instant;
 
 /// Entries of one page: 0.3 ms of the Redis thread, however many are parked.
 const PAGE: usize = 1000;
@@ -176,6 +177,7 @@ async fn take(
     let ids: Vec<EntryId> = due.iter().map(|entry| entry.id).collect();
     let deliveries_of: HashMap<EntryId, u64> = due.iter().map(|entry| (entry.id, entry.deliveries)).collect();
     crash::point("retrier.listed");
+    let since = Instant::now();
     let taken = streams.take(partition, me, &ids, Duration::from_millis(least_idle)).await?;
     crash::point("retrier.taken");
     let parked = Parking::of(consumer);
@@ -186,7 +188,7 @@ async fn take(
                 metrics::retried(RetryReason::Abandoned);
             }
             let deliveries = deliveries_of.get(&delivery.id).copied().unwrap_or(1);
-            Delivered { deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX), delivery, from: parked }
+            Delivered { deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX), delivery, from: parked, since }
         })
         .collect();
     if !taken.is_empty() {

@@ -21,7 +21,7 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool>
         tools.streams.remove_partitions(&partitions, tools.context.config.summarizer.dead_ttl).await?;
         crash::point("summarizer.keys_removed");
     }
-    let Some(proof) = tools.store.complete(promotion).await? else { return Ok(false) };
+    let Some(proof) = tools.context.health.beating(tools.store.complete(promotion)).await? else { return Ok(false) };
     crash::point("summarizer.completed");
     let counts = proof.counts();
     tracing::info!(
@@ -57,16 +57,34 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool>
     Ok(true)
 }
 
-/// Removes what is left, or has come back, of promotions that ended lately.
+/// Removes what is left, or has come back, of promotions that ended lately. One that cannot be looked at must not keep
+/// the others' keys.
 pub async fn remove_leftovers(tools: &Tools) -> anyhow::Result<()> {
     for promotion in tools.store.promotions(PollScope::CompletedSince(tools.store.now() - LEFTOVERS)).await? {
-        let partitions: Vec<Partition> = promotion.partitions().collect();
-        // The public hash too may be from before the end, or gone with everything else.
-        let hash = tools.streams.read_summary(promotion.summary).await?;
-        if hash.is_none() || tools.streams.existing(&partitions).await?.contains(&true) {
-            tracing::info!(promotion = %promotion.id, "setting the keys of a completed promotion right");
-            prove(tools, &promotion).await?;
+        if let Err(error) = set_right(tools, &promotion).await {
+            metrics::error(tools.context.health.blame(&error));
+            tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot look for what is left of a promotion");
         }
     }
     Ok(())
+}
+
+async fn set_right(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
+    let partitions: Vec<Partition> = promotion.partitions().collect();
+    // The public hash too may be from before the end (then it has no time to live), or gone with everything else.
+    let right = match tools.streams.read_summary(promotion.summary).await? {
+        Some(hash) => hash.ttl.is_some(),
+        None => has_expired(tools, promotion).await?,
+    };
+    if !right || tools.streams.existing(&partitions).await?.contains(&true) {
+        tracing::info!(promotion = %promotion.id, "setting the keys of a completed promotion right");
+        prove(tools, promotion).await?;
+    }
+    Ok(())
+}
+
+/// Whether the public hash of a completed promotion has outlived it for as long as it should.
+async fn has_expired(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool> {
+    let age = tools.store.completed_at(promotion.id).await?.map(|at| tools.store.now() - at);
+    Ok(age.and_then(|age| age.to_std().ok()).is_some_and(|age| age >= tools.context.config.summarizer.summary_ttl))
 }

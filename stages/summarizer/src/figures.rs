@@ -59,8 +59,14 @@ pub async fn update(
 /// How full Redis is. What cannot be read stays as it was.
 pub async fn memory(tools: &Tools) {
     match tools.streams.server_facts().await {
-        Ok(facts) => metrics::redis_memory(facts.used_memory, facts.maxmemory),
-        Err(error) => tracing::debug!(%error, "cannot read how full Redis is"),
+        Ok(facts) => {
+            tools.context.health.dependency("redis", true);
+            metrics::redis_memory(facts.used_memory, facts.maxmemory);
+        }
+        Err(error) => {
+            tracing::debug!(%error, "cannot read how full Redis is");
+            tools.context.health.blame(&error.into());
+        }
     }
 }
 
@@ -117,22 +123,27 @@ fn rate(seen: &mut Seen, settled: u64, left: u64) -> f64 {
 }
 
 /// Asks MySQL how the targets stand, and compares it with `counts`, which were read before: whatever was counted then had
-/// been written, so MySQL cannot know of less.
+/// been written, so MySQL cannot know of less. Every target is read, so it is asked beside the flushes.
 async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion, counts: Counts) {
+    if let Some(proving) = seen.proving.take_if(|proving| proving.is_finished())
+        && let Ok(Some((proof, took, counts))) = proving.await
+    {
+        seen.excess = Some(excess(counts, proof.counts()));
+        seen.proof = Some((Instant::now(), took, proof));
+    }
     let due = seen.proof.as_ref().is_none_or(|(at, took, _)| at.elapsed() >= (*took * MONEY_SHARE).max(MONEY_EVERY));
     // The first look waits until there is something to see.
     let begun = seen.settled.front().is_some_and(|(at, _)| at.elapsed() >= MONEY_EVERY.min(RATE_SPAN) / 2);
-    if !due || !begun {
+    if !due || !begun || seen.proving.is_some() {
         return;
     }
-    let began = Instant::now();
-    match tools.store.prove(promotion).await {
-        Ok(proof) => {
-            seen.excess = Some(excess(counts, proof.counts()));
-            seen.proof = Some((Instant::now(), began.elapsed(), proof));
-        }
-        Err(error) => tracing::debug!(%error, "cannot add up the money"),
-    }
+    let (store, promotion) = (tools.store.clone(), promotion.clone());
+    seen.proving = Some(tokio::spawn(async move {
+        let began = Instant::now();
+        let proof = store.prove(&promotion).await;
+        let proof = proof.inspect_err(|error| tracing::debug!(%error, "cannot add up the money")).ok()?;
+        Some((proof, began.elapsed(), counts))
+    }));
 }
 
 /// A time as MySQL has it, in milliseconds since the Unix epoch.

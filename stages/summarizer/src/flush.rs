@@ -23,8 +23,9 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     tools.context.health.dependency("redis", true);
     crash::point("summarizer.counted");
     let dropped: u64 = states.iter().map(|state| state.dead_dropped).sum();
-    metrics::dead_letters_dropped(dropped.saturating_sub(seen.dropped));
-    seen.dropped = dropped;
+    // What had been dropped before this process looked was told by the one before it.
+    metrics::dead_letters_dropped(dropped.saturating_sub(seen.dropped.unwrap_or(dropped)));
+    seen.dropped = Some(dropped);
     let sum: Counts = states.iter().map(|state| state.counts).sum();
     let before = match seen.flushed {
         Some(counts) => counts,
@@ -118,7 +119,7 @@ async fn proved(
         return Ok(None);
     }
     let began = Instant::now();
-    let proof = tools.store.prove(promotion).await?;
+    let proof = tools.context.health.beating(tools.store.prove(promotion)).await?;
     let counts = Counts { published: before.published, ..proof.counts() };
     seen.proof = Some((Instant::now(), began.elapsed(), proof));
     Ok(Some(counts))

@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use pipeline::config::Needs;
 use pipeline::domain::PromotionStatus;
-use pipeline::health::{self, Health};
-use pipeline::metrics::{self, ErrorClass};
+use pipeline::health::Health;
+use pipeline::metrics;
 use pipeline::stage::{self, Context, Stage};
 use pipeline::startup;
-use pipeline::store::{PollScope, Store, StoreError};
-use pipeline::streams::{Streams, StreamsError};
+use pipeline::store::{PollScope, Store};
+use pipeline::streams::Streams;
 use tokio::time::Instant;
 
 const STAGE: Stage =
@@ -114,22 +114,5 @@ async fn turn(tools: &Tools, progress: &mut progress::Progress) -> anyhow::Resul
 /// Shows that figures are missing, and who is to blame.
 fn tell(health: &Health, error: &anyhow::Error) {
     metrics::collection_failed();
-    let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
-    let streams = error.chain().find_map(|cause| cause.downcast_ref::<StreamsError>());
-    let class = match (store, streams) {
-        (Some(error), _) => {
-            if error.is_unavailable() && !error.is_conflict() {
-                health.dependency(health::MYSQL, false);
-            }
-            ErrorClass::Mysql
-        }
-        (None, Some(error)) => {
-            if matches!(error, StreamsError::Unavailable(..)) && !error.is_oom() {
-                health.dependency(health::REDIS, false);
-            }
-            ErrorClass::Redis
-        }
-        (None, None) => ErrorClass::Internal,
-    };
-    metrics::error(class);
+    metrics::error(health.blame(error));
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pipeline::domain::{Counts, PromotionId};
 use pipeline::metrics::PromotionFigures;
 use pipeline::store::Proof;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// Pause between two looks at a promotion that is about to end, at least.
@@ -23,10 +24,12 @@ pub struct Seen {
     pub settled: std::collections::VecDeque<(Instant, u64)>,
     /// What MySQL last proved, when, and how long that took.
     pub proof: Option<(Instant, Duration, Proof)>,
+    /// One that is under way, for the boards.
+    pub proving: Option<JoinHandle<Option<Proved>>>,
     /// By how many results the counts then exceeded it.
     pub excess: Option<u64>,
     /// Dead letters that had been dropped by the last flush.
-    pub dropped: u64,
+    pub dropped: Option<u64>,
     /// Counts at which MySQL did not prove the end.
     pub unproved: Option<Counts>,
     /// Counts of the last flush.
@@ -38,6 +41,9 @@ pub struct Seen {
     /// What is shown.
     pub figures: Option<PromotionFigures>,
 }
+
+/// What MySQL proved, how long that took, and the counts that had been read before.
+pub type Proved = (Proof, Duration, Counts);
 
 impl Progress {
     /// Forgets the promotions that do not run any more.

@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 use sqlx::{MySqlConnection, Row};
 
+use super::super::error::within;
 use super::super::promotions::move_status;
 use super::super::sql::fill;
 use super::super::{Store, StoreError};
@@ -27,6 +28,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn seal(
+        &self,
+        kind: &PayoutType,
+        promotion: PromotionId,
+        done: &LoadProgress,
+        default_amount: Option<Amount>,
+    ) -> Result<Sealed, StoreError> {
+        within(self.slowest * 2, self.sealed(kind, promotion, done, default_amount)).await
+    }
+
+    async fn sealed(
         &self,
         kind: &PayoutType,
         promotion: PromotionId,

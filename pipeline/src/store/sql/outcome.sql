@@ -20,7 +20,7 @@ ON DUPLICATE KEY UPDATE
   {voucher_updates}
   room = IF({guard} AND v.effect = 'PAID', NULL, {results}.room),
   error_code = IF({guard}, IF(v.effect = 'PAID', NULL, COALESCE(v.error_code, {results}.error_code)), {results}.error_code),
-  error_message = IF({guard}, IF(v.effect = 'PAID', NULL, COALESCE(v.error_message, {results}.error_message)), {results}.error_message),
+  error_message = IF({guard}, IF(v.effect = 'PAID', v.error_message, COALESCE(v.error_message, {results}.error_message)), {results}.error_message),
   waits_for = IF({guard},
     CASE v.effect WHEN 'PAID' THEN NULL WHEN 'FAILED' THEN NULL WHEN 'UNKNOWN' THEN COALESCE(v.waits, {results}.waits_for)
       WHEN 'GIVE_UP' THEN IF({unproved}, 'UNKNOWN_OUTCOME', NULL) ELSE {results}.waits_for END,

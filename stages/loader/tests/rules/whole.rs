@@ -1,5 +1,7 @@
 //! What a good file becomes.
 
+use std::os::unix::fs::symlink;
+
 use crate::world::{World, json, points, refusal};
 
 #[test]
@@ -124,6 +126,7 @@ fn without_a_terminal_yes_is_required() {
 fn misuse_ends_with_2_and_a_faulty_configuration_with_64() {
     let world = World::new();
     world.file("a.csv", points(3));
+    symlink("a.csv", world.dir.path().join("b.csv")).unwrap();
     for (args, expected) in [
         (
             &["--type", "COUPON", "--campaign-code", "C", "--yes", "a.csv"][..],
@@ -133,6 +136,14 @@ fn misuse_ends_with_2_and_a_faulty_configuration_with_64() {
         (&["--type", "POINT", "--campaign-code", "C", "--partitions", "65", "a.csv"], "1..=64"),
         (&["--type", "POINT", "--campaign-code", "C", "--default-amount", "-5", "a.csv"], "above zero"),
         (&["--type", "POINT", "--campaign-code", "C"], "TARGETS.CSV"),
+        (
+            &["--type", "POINT", "--campaign-code", "C", "--rejected", "./a.csv", "a.csv"],
+            "--rejected names the file itself",
+        ),
+        (
+            &["--type", "POINT", "--campaign-code", "C", "--rejected", "b.csv", "a.csv"],
+            "--rejected names the file itself",
+        ),
     ] {
         let told = refusal(&world.run(args));
         assert!(told.contains(expected), "{told}");

@@ -21,3 +21,17 @@ fn a_campaign_is_paid_exactly_once_and_adds_up() {
     }
     assert_eq!(world.money.stat("/charge/outcomes/key_reused"), 0);
 }
+
+#[test]
+fn what_cannot_be_read_of_a_payment_is_said_beside_it() {
+    // 64 bytes are the longest PIN that has a place.
+    let world = World::build().money(&["--pin-prefix", &"9".repeat(64)]).start();
+    let campaign = world.write(&Plan::vouchers("SPRING", 40));
+    let stages = world.run(1);
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    let said = "SELECT COUNT(*) FROM campaign_promotion_voucher_results WHERE voucher_pin IS NULL AND voucher_code IS NOT NULL \
+        AND error_code IS NULL AND error_message = 'paid, but voucherPin could not be read'";
+    assert_eq!(world.sql.number(said), 40);
+    assert!(stages.payers[0].metric("payout_stage_errors_total", "class=\"money\"") >= 40.0);
+}

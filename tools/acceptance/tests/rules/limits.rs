@@ -1,6 +1,7 @@
 //! The shared request limit, a money service that is away or rejects us, a full Redis.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use acceptance::{Build, Plan, World, secs, until};
 use serde_json::json;
@@ -188,4 +189,42 @@ fn a_full_redis_drains_and_takes_the_rest_afterwards() {
     world.completed(&campaign, LONG);
     world.books(&campaign).assert_paid_and_closed();
     assert!(stages.all().all(|stage| stage.is_running()));
+}
+
+#[test]
+fn the_time_in_which_an_entry_may_be_sent_counts_from_its_delivery() {
+    // 2.5 s less 3 × 500 ms and 300 ms: 700 ms. Nobody takes what is parked.
+    let world = World::build().set("PAYOUT_DISPATCHER_MAX_ACTIVE", "2").start();
+    let campaigns = [world.write(&Plan::points("SPRING", 15)), world.write(&Plan::vouchers("AUTUMN", 15))];
+    let payer = world.stage("payer", "payer-1");
+    payer.ready();
+    // It finds both promotions with one look, and reads their entries together.
+    payer.sigstop().unwrap();
+    let dispatcher = world.stage("dispatcher", "dispatcher");
+    until("all are published", LONG, || {
+        (campaigns.iter().all(|campaign| world.cache.counts(campaign).published == 15)).then_some(())
+    });
+    dispatcher.kill();
+    let held = |name: &str| -> i64 {
+        campaigns.iter().filter_map(|campaign| world.cache.held(campaign).get(name).copied()).sum()
+    };
+    let tables: Vec<String> = campaigns.iter().map(|campaign| campaign.results_table() + " WRITE").collect();
+    let lock = format!("LOCK TABLES {}", tables.join(", "));
+    let delivered = std::thread::scope(|scope| {
+        // No intent is written for six seconds: one promotion's waits for the other's.
+        scope.spawn(|| world.sql.transaction([lock.as_str(), "SELECT SLEEP(6)", "UNLOCK TABLES"].map(str::to_owned)));
+        let sleeping = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(6)'";
+        until("the tables are locked", LONG, || (world.sql.number(sleeping) == 1).then_some(()));
+        payer.sigcont().unwrap();
+        until("all are delivered", LONG, || (held("payer-1") == 30).then(Instant::now))
+    });
+    assert!(delivered.elapsed() > secs(1), "the lock held the intents of both promotions up");
+    until("all are given back", LONG, || (held("retry") == 30).then_some(()));
+    assert_eq!(world.money.paid(), 0, "they may have been another's by then");
+    payer.kill();
+    let _stages = world.run(1);
+    for campaign in &campaigns {
+        world.completed(campaign, LONG);
+        world.books(campaign).assert_paid_and_closed();
+    }
 }

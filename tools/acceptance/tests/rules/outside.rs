@@ -31,7 +31,7 @@ fn garbage_for_a_target_is_quarantined_and_the_partition_goes_on() {
     let first = targets(&world, &campaign, 0)[0];
     let stream = Cache::stream(&campaign, 0);
     world.cache.run::<String>(&["XADD", &stream, &format!("{first}-0"), "d", "\x01 not a record"]);
-    let _stages = world.run(2);
+    let stages = world.run(2);
     until("all others are paid", LONG, || (world.money.paid() == 599).then_some(()));
     until("it is held", LONG, || (world.cache.held(&campaign).get("held") == Some(&1)).then_some(()));
     let books = world.books(&campaign);
@@ -39,6 +39,12 @@ fn garbage_for_a_target_is_quarantined_and_the_partition_goes_on() {
     let row = books.rows.iter().find(|row| row.id == first).unwrap();
     let found = (row.status.as_deref(), row.waits_for.as_deref(), row.error_code.as_deref());
     assert_eq!(found, (Some("PENDING"), Some("POISON"), Some("UNDECODABLE")));
+    // Subscribers hear of it once, although it is taken up again and again.
+    let taken = || stages.retrier.metric("payout_quarantined_total", "") >= 3.0;
+    until("it was taken up again", LONG, || taken().then_some(()));
+    let letters: Vec<(String, Vec<Vec<u8>>)> = world.cache.run(&["XRANGE", &Cache::dead(&campaign, 0), "-", "+"]);
+    assert_eq!(letters.len(), 1);
+    assert!(letters[0].1[1].windows(11).any(|bytes| bytes == b"UNDECODABLE"));
     // A person closes it, and the promotion ends.
     let (target, id) = (first.to_string(), campaign.id.to_string());
     let args = ["resolve", &target, "--promotion", &id, "--not-paid", "--reason", "never sent", "--yes"];

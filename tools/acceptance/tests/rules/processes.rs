@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use acceptance::{Plan, World, get, secs, until};
+use acceptance::{Plan, Stage, World, get, secs, until};
 use servers::RedisOptions;
 
 use crate::LONG;
@@ -110,6 +110,25 @@ fn stages_that_start_before_their_servers_wait_and_then_work() {
     world.redis().restart().unwrap();
     world.completed(&campaign, LONG);
     world.books(&campaign).assert_paid_and_closed();
+}
+
+#[test]
+fn every_stage_says_that_redis_is_away() {
+    let world = World::build().own_redis(RedisOptions::default()).money(&["--latency-ms", "20"]).start();
+    let campaign = world.write(&Plan::points("SPRING", 600));
+    let stages = world.run(1);
+    world.paid(100, LONG);
+    world.redis().stop().unwrap();
+    for stage in stages.all() {
+        let asked = || get(&format!("http://{}/readyz", stage.address())).ok();
+        until(&format!("{} says so", stage.name()), LONG, || {
+            asked().filter(|answer| answer.body.contains("redis away"))
+        });
+    }
+    world.redis().restart().unwrap();
+    world.completed(&campaign, LONG);
+    world.books(&campaign).assert_paid_and_closed();
+    stages.all().for_each(Stage::ready);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn entries(board: Board) -> Board {
             .limit(900.0))
         .with(panel(Lines, "Oldest under way", "Rising with nothing held for a person: runbook UnacknowledgedAgeHigh.", "s")
             .query(r#"time() - min by (promotion) (payout_promotion_oldest_pending_timestamp_seconds{JOB, promotion=~"$promotion"})"#, "promotion {{promotion}}"))
-        .with(panel(Lines, "Dead letters", "Final failures, by why, of all promotions. Others than refused: runbook DeadLetterGrowing.", "ops")
+        .with(panel(Lines, "Dead letters", "Final failures and quarantined entries, by why, of all promotions. Others than refused: runbook DeadLetterGrowing.", "ops")
             .query("sum by (reason) (rate(payout_dead_letters_total{JOB}[$__rate_interval]))", "{{reason}}"))
 }
 
