@@ -96,6 +96,11 @@ impl Health {
         metrics::dependency(name, ok);
     }
 
+    /// Whether nothing says that a dependency is away.
+    pub fn reaches(&self, name: &str) -> bool {
+        self.0.dependencies.lock().unwrap_or_else(PoisonError::into_inner).get(name) != Some(&false)
+    }
+
     /// Whether the main loop still comes round.
     pub fn is_live(&self) -> bool {
         self.age() <= self.0.live_within

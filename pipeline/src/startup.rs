@@ -1,13 +1,13 @@
 //! What stages do before their work: reach their servers, check that they can be trusted; payer and retrier take a name.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
 use crate::charging::{Active, Charging, Tools};
 use crate::config::Config;
-use crate::health::Health;
+use crate::health::{self, Health};
 use crate::metrics;
 use crate::money::{Money, Settings};
 use crate::shutdown::Shutdown;
@@ -18,6 +18,8 @@ use crate::webhook::Webhook;
 
 /// Pause between two looks at a server that is away.
 const AWAY: Duration = Duration::from_millis(500);
+/// How often it is asked whether Redis is thought to be away.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often a process says that it runs: two commands, which are nothing beside its work.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(30);
 /// How long that is believed: one announcement may be lost.
@@ -102,7 +104,8 @@ pub async fn servers(context: &Context, store: &Store, streams: &Streams) -> any
 }
 
 /// Says that this process runs, and with which configuration, until the end is requested. For people alone: that it
-/// could not be said is no reason to do anything.
+/// could not be said is no reason to do anything. Where Redis was away it is said again as soon as it can be: a process
+/// that has nothing to do would not notice otherwise that Redis is back.
 async fn announce(context: Context, streams: Streams) {
     let (config, stage) = (&context.config, context.stage);
     let replica = Replica {
@@ -114,11 +117,16 @@ async fn announce(context: Context, streams: Streams) {
         config_hash: config.fingerprint(stage.needs),
         settings: config.agreed(stage.needs),
     };
+    let mut next = Instant::now();
     loop {
-        if let Err(error) = streams.announce(&replica, ANNOUNCED_FOR).await {
-            tracing::debug!(%error, "cannot announce this process");
+        if Instant::now() >= next || !context.health.reaches(health::REDIS) {
+            next = Instant::now() + ANNOUNCE_EVERY;
+            match streams.announce(&replica, ANNOUNCED_FOR).await {
+                Ok(()) => context.health.dependency(health::REDIS, true),
+                Err(error) => tracing::debug!(%error, "cannot announce this process"),
+            }
         }
-        if context.shutdown.sleep(ANNOUNCE_EVERY).await {
+        if context.shutdown.sleep(LOOK_AGAIN).await {
             break;
         }
     }
