@@ -96,8 +96,11 @@ async fn record(shared: &Shared, promotion: &Promotion, mut writes: Vec<Written>
     let mut patience = Patience::new(shared.tools.config.retry.visibility_timeout);
     let mut in_doubt = false;
     let mut rows = loop {
-        if in_doubt && !resolved(shared, promotion, &outcomes).await && patience.wait().await {
-            continue;
+        if in_doubt {
+            in_doubt = !resolved(shared, promotion, &outcomes).await;
+            if in_doubt && patience.wait().await {
+                continue;
+            }
         }
         match shared.tools.store.record(&promotion.kind, promotion.id, &mut outcomes).await {
             Ok(rows) => break rows,
@@ -107,7 +110,7 @@ async fn record(shared: &Shared, promotion: &Promotion, mut writes: Vec<Written>
                 if !error.is_unavailable() || !patience.wait().await {
                     return;
                 }
-                in_doubt = true;
+                in_doubt |= error.lost_its_answer();
             }
         }
     };
@@ -126,10 +129,26 @@ async fn record(shared: &Shared, promotion: &Promotion, mut writes: Vec<Written>
 async fn resolved(shared: &Shared, promotion: &Promotion, outcomes: &[Outcome]) -> bool {
     let targets: Vec<TargetId> = outcomes.iter().map(|outcome| outcome.target).collect();
     let Ok(rows) = shared.tools.store.results(&promotion.kind, &targets).await else { return false };
-    let unchanged = |row: &ResultRow| row.status == ProcessStatus::Pending && !row.may_have_executed;
-    let committed = !rows.iter().any(|(_, row)| unchanged(row));
-    metrics::commit_was_ambiguous(if committed { Resolved::Committed } else { Resolved::RolledBack });
+    let rows: HashMap<TargetId, ResultRow> = rows.into_iter().collect();
+    let written: Vec<bool> =
+        outcomes.iter().filter_map(|outcome| is_written(outcome, rows.get(&outcome.target)?)).collect();
+    if !written.is_empty() {
+        let committed = written.contains(&true);
+        metrics::commit_was_ambiguous(if committed { Resolved::Committed } else { Resolved::RolledBack });
+    }
     true
+}
+
+/// Whether an outcome was written, by the row as it stands; nothing where the row would look the same.
+fn is_written(outcome: &Outcome, row: &ResultRow) -> Option<bool> {
+    match outcome.write.effect {
+        Effect::Paid => Some(row.status == ProcessStatus::Success),
+        Effect::Failed => Some(row.status == ProcessStatus::Failed),
+        Effect::NotExecuted | Effect::NotCalled if !row.may_have_executed => {
+            Some(row.status == ProcessStatus::Retrying)
+        }
+        Effect::NotExecuted | Effect::NotCalled | Effect::GiveUp | Effect::Unknown(_) => None,
+    }
 }
 
 fn tell(outcome: &Outcome, row: &ResultRow) {

@@ -70,7 +70,7 @@ catalog! {
     GROUPS_RECREATED = "payout_groups_recreated_total", Counter, "Consumer groups that had to be made again.";
     EXACTLY_ONCE = "payout_money_exactly_once", Gauge, "1 where money executes a key once; 0 where it does not, and exactly once cannot be promised.";
     POSSIBLE_DUPLICATES = "payout_possible_duplicate_charges_total", Counter, "Charges sent again to a money that does not honour keys, after one that may have been executed.";
-    QUARANTINED = "payout_quarantined_total", Counter, "Entries put aside because they seem to crash their consumer.";
+    QUARANTINED = "payout_quarantined_total", Counter, "Entries put aside because they seem to crash their consumer or cannot be decoded.";
     REDIS_MEMORY_USED = "payout_redis_memory_used_bytes", Gauge, "Memory that Redis uses.";
     REDIS_MEMORY_LIMIT = "payout_redis_memory_limit_bytes", Gauge, "Memory that Redis may use; 0 without a limit.";
     COLLECTOR_DURATION = "payout_collector_duration_seconds", Histogram(CALL), "How long collecting the figures of the promotions took.";

@@ -44,6 +44,16 @@ impl StoreError {
         }
     }
 
+    /// Whether a statement may have been executed although its answer says nothing of it: the connection was lost, or
+    /// nothing came in time. A server that answers, and one that refuses the connection, have not executed it.
+    pub fn lost_its_answer(&self) -> bool {
+        match self {
+            Self::Unavailable(sqlx::Error::Io(error)) => error.kind() != std::io::ErrorKind::ConnectionRefused,
+            Self::Unavailable(error) => matches!(error, sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed),
+            Self::Refused(_) | Self::Data(_) => false,
+        }
+    }
+
     /// Whether a unique key was violated.
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Self::Refused(error) if number(error) == Some(1062))
@@ -116,6 +126,16 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_lost_with_its_connection_and_not_where_there_was_none() {
+        let io = |kind| StoreError::from(sqlx::Error::Io(std::io::Error::from(kind)));
+        for kind in [std::io::ErrorKind::TimedOut, std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::UnexpectedEof] {
+            assert!(io(kind).lost_its_answer(), "{kind}");
+        }
+        let away = [io(std::io::ErrorKind::ConnectionRefused), sqlx::Error::PoolTimedOut.into()];
+        assert!(away.iter().all(|error| error.is_unavailable() && !error.lost_its_answer()));
+    }
 
     #[tokio::test]
     async fn a_server_that_never_answers_is_away() {

@@ -28,8 +28,8 @@ pub struct Outcome {
     pub payouts: u32,
     /// Payments beyond one a payout.
     pub twice: u64,
-    /// What the product says may have been sent twice.
-    pub counted: u64,
+    /// What the product says may have been sent twice; nothing where those who counted were killed.
+    pub counted: Option<u64>,
     /// Most that may be paid twice.
     pub bound: u64,
 }
@@ -71,7 +71,8 @@ pub fn killed(kills: u32, seed: u64) -> Outcome {
     }
     world.completed(&campaign, LONG);
     world.books(&campaign).assert_paid_and_closed();
-    Outcome { hazard: format!("{kills} SIGKILLs of payers and retriers"), payouts, twice: 0, counted: 0, bound: 0 }
+    let (hazard, twice) = (format!("{kills} SIGKILLs of payers and retriers"), surplus(&world, &campaign));
+    Outcome { hazard, payouts, twice, counted: None, bound: 0 }
 }
 
 /// A payer is frozen past the visibility timeout, again and again, and wakes up the moment that its entries have been
@@ -97,12 +98,13 @@ pub fn frozen(freezes: u32) -> Outcome {
     world.completed(&campaign, LONG);
     let twice = surplus(&world, &campaign);
     let bound = u64::from(freezes * CONCURRENCY);
+    let counted = stages.all().map(|stage| stage.metric("payout_possible_duplicate_charges_total", "") as u64).sum();
     assert!(twice <= bound, "{twice} were paid twice, and frozen payers were about to send {bound} at most");
     Outcome {
         hazard: format!("{freezes} payers frozen past the visibility timeout"),
         payouts,
         twice,
-        counted: 0,
+        counted: Some(counted),
         bound,
     }
 }
@@ -133,7 +135,7 @@ pub fn without_look_up(kills: u32) -> Outcome {
         hazard: format!("{kills} SIGKILLs of payers, 2 % of the answers lost"),
         payouts,
         twice,
-        counted,
+        counted: Some(counted),
         bound: counted,
     }
 }
@@ -165,8 +167,8 @@ pub fn save(mut section: Section, outcomes: [(&str, Outcome); 3]) -> anyhow::Res
     );
     let row = |(deployment, outcome): (&str, Outcome)| {
         let Outcome { hazard, payouts, twice, counted, bound } = outcome;
-        let numbers = [u64::from(payouts), twice, counted, bound].map(|number| number.to_string());
-        let [payouts, twice, counted, bound] = numbers;
+        let counted = counted.map_or_else(|| "–".to_owned(), |counted| counted.to_string());
+        let [payouts, twice, bound] = [u64::from(payouts), twice, bound].map(|number| number.to_string());
         [deployment.to_owned(), hazard, payouts, twice, counted, bound]
     };
     section.table(

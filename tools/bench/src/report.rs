@@ -1,5 +1,6 @@
 //! What was measured: the machine-readable file. The table is made from it alone.
 
+pub mod goals;
 pub mod readme;
 pub mod table;
 
@@ -19,6 +20,8 @@ pub struct Report {
     pub begun_at: String,
     /// How it was called.
     pub command: String,
+    /// Of what; with a `+` where files were changed.
+    pub commit: String,
     /// On what.
     pub machine: Machine,
     /// The version of MariaDB.
@@ -179,6 +182,7 @@ impl Report {
         Self {
             begun_at: chrono::Local::now().format("%Y-%m-%d %H:%M:%S").to_string(),
             command: arguments.join(" "),
+            commit: servers::commit(),
             machine,
             mysql: mysql.to_owned(),
             settings: crate::stand::SETTINGS.split_whitespace().collect::<Vec<_>>().join(" "),

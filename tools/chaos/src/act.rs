@@ -148,11 +148,19 @@ impl Stand<'_> {
     pub(crate) fn thaw(&mut self, stage: &str) -> Result<()> {
         let held: Vec<(u32, String)> =
             self.held.extract_if(.., |(name, _)| name == stage).flat_map(|(_, held)| held).collect();
-        let now = self.held_by(stage);
-        if self.crew.thaw(stage)? && now.is_some_and(|now| held.iter().any(|entry| !now.contains(entry))) {
+        let taken = held.iter().any(|entry| self.is_anothers(stage, entry));
+        if self.crew.thaw(stage)? && taken {
             self.crew.hazards.met(Hazard::WokeAfterTaken, 1);
         }
         Ok(())
+    }
+
+    /// Whether somebody else holds an entry by now. One that is not pending at all proves nothing: a stream may be gone.
+    fn is_anothers(&self, stage: &str, (partition, id): &(u32, String)) -> bool {
+        let Some(campaign) = &self.campaign else { return false };
+        let stream = acceptance::Cache::stream(campaign, *partition);
+        let found = self.cache.ask::<Vec<(String, String, u64, u64)>>(&["XPENDING", &stream, "payers", id, id, "1"]);
+        found.is_ok_and(|found| found.iter().any(|(_, consumer, ..)| *consumer != self.crew.consumer(stage)))
     }
 
     /// Partitions and ids of the entries that a process holds, while Redis answers.

@@ -16,6 +16,9 @@ const PLAN: &str = "plan.json";
 /// Entries of a stream that are written down.
 const MAX_ENTRIES: &str = "2000";
 /// What a stage writes before it dies at a crash point.
+/// A stage, and the name of a place that it passes.
+pub type Place = (String, String);
+
 const DIED_HERE: &str = "crash point ";
 
 /// Where artifacts are kept.
@@ -43,8 +46,7 @@ pub(crate) fn write(stand: &Stand<'_>, breaches: &[String]) -> Result<PathBuf> {
         fs::remove_dir_all(&to)?;
     }
     fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;
-    let head = reliability::Section::begin("chaos", "", "").commit;
-    let verdict = json!({"commit": head, "breaches": breaches});
+    let verdict = json!({"commit": servers::commit(), "breaches": breaches});
     fs::write(to.join(PLAN), serde_json::to_string_pretty(stand.plan)?)?;
     fs::write(to.join("verdict.json"), serde_json::to_string_pretty(&verdict)?)?;
     // Logs, the journal and the file that was loaded.
@@ -98,15 +100,17 @@ fn dump(stand: &Stand<'_>) -> Vec<u8> {
     output.map(|output| output.stdout).unwrap_or_else(|error| format!("-- {program}: {error}\n").into_bytes())
 }
 
-/// Crash points at which processes died, by what their logs say.
-pub(crate) fn points_hit(dir: &Path) -> BTreeMap<String, u64> {
+/// Stages and crash points at which their processes died, by what their logs say.
+pub(crate) fn points_hit(dir: &Path) -> BTreeMap<Place, u64> {
     let mut points = BTreeMap::new();
     let logs = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     for log in logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
+        let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stage = name.split(['-', '.']).next().unwrap_or_default();
         let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
         for line in text.lines().filter_map(|line| line.strip_prefix(DIED_HERE)) {
             let name = line.split(':').next().unwrap_or(line);
-            *points.entry(name.to_owned()).or_insert(0) += 1;
+            *points.entry((stage.to_owned(), name.to_owned())).or_insert(0) += 1;
         }
     }
     points

@@ -177,7 +177,11 @@ impl<'l> Crew<'l> {
         for (process, in_flight) in ending {
             match process.wait(END_BOUND) {
                 Some(status) if status.success() && in_flight > 0 => self.hazards.met(Hazard::DrainedWithWork, 1),
-                Some(_) => {}
+                // What it could not finish while its servers were away it leaves to others, and ends with 1.
+                Some(status) if status.success() || status.code() == Some(1) => {}
+                // It died at its crash point meanwhile.
+                Some(_) if last_words(&process.log()).contains(DIED_HERE) => {}
+                Some(status) => self.breaches.push(process.trouble(&format!("ended with {status} at SIGTERM"))),
                 None => self.breaches.push(process.trouble(&format!("did not end within {END_BOUND:?} of SIGTERM"))),
             }
         }

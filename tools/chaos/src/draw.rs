@@ -58,11 +58,6 @@ pub(crate) fn plan(seed: u64, iteration: u64, bounds: Bounds, dice: &mut StdRng)
     plan
 }
 
-/// Every place that a stage passes.
-pub(crate) fn points() -> impl Iterator<Item = &'static str> {
-    crash::POINTS.iter().copied().filter(|point| !stages_at(point).is_empty())
-}
-
 /// Places with the stage that dies there, in the order in which they are gone through. A place that several stages
 /// pass stands there once for each.
 pub(crate) fn places() -> Vec<(&'static str, &'static str)> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::artifact;
+use crate::artifact::{self, Place};
 use crate::fault::Fault;
 use crate::hazard::{Hazard, Hazards};
 use crate::lane::Lane;
@@ -33,12 +33,14 @@ const TRIES_TO_HEAL: u32 = 3;
 pub struct Outcome {
     /// What was broken; empty when every invariant held.
     pub breaches: Vec<String>,
+    /// Breaches of exactly once: paid twice, FAILED and paid, SUCCESS and not paid, paid wrongly.
+    pub wrong: u64,
     /// What was met.
     pub hazards: Hazards,
     /// Faults that were carried out, by kind.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Crash points at which a process died.
-    pub points: BTreeMap<String, u64>,
+    /// Crash points at which a process died, and of which stage it was.
+    pub points: BTreeMap<Place, u64>,
     /// Targets that were paid.
     pub paid: u64,
     /// Targets that failed for good.
@@ -98,7 +100,9 @@ fn play(stand: &mut Stand<'_>, outcome: &mut Outcome, tamper: Option<Tamper<'_>>
     if let Some(tamper) = tamper {
         tamper(stand);
     }
-    outcome.breaches.extend(stand.judge()?);
+    let (breaches, wrong) = stand.judge()?;
+    outcome.breaches.extend(breaches);
+    outcome.wrong = wrong;
     stand.crew.scrape_all();
     stand.crew.hazards.met(Hazard::LateChargeStopped, stand.money.stat("/late_stopped"));
     Ok(())

@@ -194,7 +194,7 @@ fn verdict(profile: Profile, tally: &Tally) -> bool {
     }
     let mut held = tally.failures.is_empty();
     if profile.is_whole() {
-        let (points, hazards) = (tally.points_missed(), tally.hazards.missing());
+        let (points, hazards) = (tally.places_missed(), tally.hazards.missing());
         if !points.is_empty() {
             println!("no process died at: {}", points.join(", "));
         }

@@ -158,10 +158,13 @@ mod tests {
         let kinds: std::collections::BTreeSet<&str> =
             plans.iter().flat_map(|plan| &plan.events).map(|event| event.fault.name()).collect();
         assert!(kinds.len() >= 40, "{} kinds: {kinds:?}", kinds.len());
-        assert!(draw::points().count() > 30);
-        for point in draw::points() {
+        assert!(draw::places().len() > 40);
+        for (stage, point) in draw::places() {
             let mut armed = plans.iter().filter_map(|plan| plan.armed.as_ref());
-            assert!(armed.any(|armed| armed.point == point), "{point} is never armed");
+            assert!(
+                armed.any(|armed| armed.point == point && armed.stage == stage),
+                "{point} of {stage} is never armed"
+            );
         }
     }
 }

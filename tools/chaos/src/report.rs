@@ -37,8 +37,8 @@ pub fn save(mut chaos: Section, mut points: Section, tally: &Tally, minutes: f64
     points.say(
         "Processes of one stage died at a named place between two effects, in every third iteration of the run above.",
     );
-    let hits = |point: &str| [point.to_owned(), tally.points.get(point).copied().unwrap_or(0).to_string()];
-    points.table("Deaths", ["place", "times"], crate::draw::points().map(hits).collect());
+    let deaths = |place: (&str, &str)| [place.1.to_owned(), place.0.to_owned(), tally.deaths(place).to_string()];
+    points.table("Deaths", ["place", "stage", "times"], crate::draw::places().into_iter().map(deaths).collect());
     points.save()?;
     Ok(())
 }
@@ -56,8 +56,6 @@ fn hazards(tally: &Tally) -> Vec<[String; 2]> {
 
 fn figures(tally: &Tally, minutes: f64) -> Vec<[String; 2]> {
     let seconds = |percent| format!("{:.1} s", tally.recovery(percent).as_secs_f64());
-    let twice =
-        tally.failures.iter().flat_map(|(_, outcome)| &outcome.breaches).filter(|text| text.contains("was paid"));
     [
         ("iterations", tally.iterations.to_string()),
         ("faults", tally.faults_in_all().to_string()),
@@ -66,7 +64,7 @@ fn figures(tally: &Tally, minutes: f64) -> Vec<[String; 2]> {
         ("failed for good", tally.failed.to_string()),
         ("closed by a person, by the ledger", tally.resolved.to_string()),
         ("iterations that broke an invariant", tally.failures.len().to_string()),
-        ("paid twice or wrongly", twice.count().to_string()),
+        ("paid twice or wrongly", tally.wrong.to_string()),
         ("lost or unknown at the end", tally.open.to_string()),
         ("from healed to COMPLETED: median", seconds(50)),
         ("from healed to COMPLETED: 99 of 100", seconds(99)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::artifact::Place;
 use crate::hazard::Hazards;
 use crate::iteration::Outcome;
 use crate::plan::Plan;
@@ -14,14 +15,16 @@ pub struct Tally {
     pub iterations: u64,
     /// Faults that were carried out, by kind.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Crash points at which processes died.
-    pub points: BTreeMap<String, u64>,
+    /// Crash points at which processes died, and of which stage they were.
+    pub points: BTreeMap<Place, u64>,
     /// What was met.
     pub hazards: Hazards,
     /// Targets that were paid.
     pub paid: u64,
     /// Targets that failed for good.
     pub failed: u64,
+    /// Breaches of exactly once.
+    pub wrong: u64,
     /// Targets without a final result at the end.
     pub open: u64,
     /// Rows that a person had to close.
@@ -45,6 +48,7 @@ impl Tally {
         self.hazards.add(&outcome.hazards);
         self.paid += outcome.paid;
         self.failed += outcome.failed;
+        self.wrong += outcome.wrong;
         self.open += outcome.open;
         self.resolved += outcome.resolved;
         if outcome.breaches.is_empty() {
@@ -67,8 +71,14 @@ impl Tally {
         sorted.get(place).copied().unwrap_or_default()
     }
 
-    /// Crash points of the stages at which no process died.
-    pub fn points_missed(&self) -> Vec<&'static str> {
-        crate::draw::points().filter(|point| !self.points.contains_key(*point)).collect()
+    /// How often a process of a stage died at a place.
+    pub fn deaths(&self, (stage, point): (&str, &str)) -> u64 {
+        self.points.get(&(stage.to_owned(), point.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// Places, with their stages, at which no process of the stage died.
+    pub fn places_missed(&self) -> Vec<String> {
+        let missed = crate::draw::places().into_iter().filter(|place| self.deaths(*place) == 0);
+        missed.map(|(stage, point)| format!("{point} ({stage})")).collect()
     }
 }

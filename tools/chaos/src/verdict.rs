@@ -14,13 +14,14 @@ const AUDIT_PATIENCE: &str = "3s";
 const SHOWN: usize = 15;
 
 impl Stand<'_> {
-    /// Every breach of every invariant; none is what everybody hopes for.
+    /// Every breach of every invariant; none is what everybody hopes for. And how many of them are of exactly once.
     ///
     /// # Errors
     /// The audit cannot be run.
-    pub fn judge(&mut self) -> Result<Vec<String>> {
+    pub fn judge(&mut self) -> Result<(Vec<String>, u64)> {
         // What money has done is done: no waiting makes a double payment single.
         let mut breaches = self.books()?.exactly_once();
+        let wrong = breaches.len() as u64;
         if breaches.is_empty() {
             let closed = servers::poll(CLOSED_BOUND, || {
                 // A summarizer may have died behind COMPLETED.
@@ -33,7 +34,7 @@ impl Stand<'_> {
         }
         breaches.truncate(SHOWN);
         breaches.extend(self.audit()?);
-        Ok(breaches)
+        Ok((breaches, wrong))
     }
 
     /// What `promoctl audit` finds.

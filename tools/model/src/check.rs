@@ -16,7 +16,7 @@ pub fn broken(state: &State, scope: &Scope) -> Option<&'static str> {
     let status = row.map(|row| row.status);
     // Nothing can fence a key whose first use nobody remembers, once `money` may have forgotten it too.
     let forgotten = state.first_use_lost && state.now > 0;
-    // The one exception that is stated to users.
+    // Both are stated to users: README (I1, I2), and the report.
     let excepted = forgotten || (state.intent_lost && !scope.cancel);
     if state.money.paid > 1 && !forgotten {
         return Some("a target is paid twice");

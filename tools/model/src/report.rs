@@ -21,6 +21,12 @@ pub fn save_scopes(mut section: Section, reports: &[Report]) -> Result<()> {
         reports.len(),
         if holds { "all hold in all of them" } else { "NOT PROVED" }
     ));
+    section.say(
+        "What is not asked, because nothing that a client does could hold it: whether a target is paid twice or FAILED and \
+         paid, once MySQL has lost the commit that holds a key's first use and money has forgotten the key; whether FAILED is \
+         unpaid, where there is no cancel and MySQL has lost a committed intent; and whether RETRYING is unpaid behind such a \
+         loss.",
+    );
     let row = |report: &Report| {
         [
             report.scope.to_owned(),

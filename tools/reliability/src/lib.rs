@@ -9,7 +9,6 @@ mod document;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -79,7 +78,7 @@ impl Section {
             name: name.to_owned(),
             title: title.to_owned(),
             command: command.to_owned(),
-            commit: commit(),
+            commit: servers::commit(),
             begun_at: chrono::Utc::now().format("%Y-%m-%d %H:%M").to_string(),
             seconds: 0.0,
             text: Vec::new(),
@@ -154,14 +153,4 @@ pub fn read(dir: &Path) -> Result<Vec<Section>> {
         sections.push(serde_json::from_str(&text).with_context(|| format!("{} is not a section", path.display()))?);
     }
     Ok(sections)
-}
-
-fn commit() -> String {
-    let git = |args: &[&str]| {
-        let output = Command::new("git").args(args).current_dir(servers::workspace_dir()).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let Some(head) = git(&["rev-parse", "--short=10", "HEAD"]) else { return "unknown".to_owned() };
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|status| !status.is_empty());
-    if changed { format!("{head}+") } else { head }
 }

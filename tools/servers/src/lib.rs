@@ -33,7 +33,7 @@ mod sandbox;
 mod spawn;
 
 pub use daemon::Daemon;
-pub use dirs::{demo_dir, profile_dir, target_dir, workspace_dir};
+pub use dirs::{commit, demo_dir, profile_dir, target_dir, workspace_dir};
 pub use find::{Package, binary, program};
 pub use fixture::Fixture;
 pub use launch::{Finished, Launch, Process};

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::goals::goals;
 use super::{Alone, Report, rate, spread};
 use crate::leg::Leg;
 use crate::parts::scaling::on_cores;
@@ -18,8 +19,9 @@ pub fn markdown(report: &Report) -> String {
     let machine = &report.machine;
     let _ = writeln!(
         text,
-        "`{}`, {}, on {} cores ({}), {:.0} GiB, load before {:.1}; {}.\nServers: {}.\n",
+        "`{}`, commit `{}`, {}, on {} cores ({}), {:.0} GiB, load before {:.1}; {}.\nServers: {}.\n",
         report.command,
+        report.commit,
         report.begun_at,
         machine.cores,
         machine.processor,
@@ -28,6 +30,7 @@ pub fn markdown(report: &Report) -> String {
         report.mysql.split(',').next().unwrap_or_default(),
         report.settings,
     );
+    against_goals(report, &mut text);
     pairs(report, &mut text);
     alone(report, &mut text);
     others(report, &mut text);
@@ -40,6 +43,18 @@ pub fn markdown(report: &Report) -> String {
 pub fn last_line(report: &Report) -> Option<String> {
     let (min, median, max) = spread(report.pairs.iter().map(super::Pair::ratio))?;
     Some(format!("pipeline/floor median {median:.3} (min {min:.3}, max {max:.3})"))
+}
+
+fn against_goals(report: &Report, text: &mut String) {
+    let goals = goals(report);
+    if goals.is_empty() {
+        return;
+    }
+    head(text, &["goal", "measured", "reached"]);
+    for (goal, measured, reached) in goals {
+        row(text, &[goal, measured, if reached { "yes" } else { "**no**" }.to_owned()]);
+    }
+    text.push('\n');
 }
 
 fn pairs(report: &Report, text: &mut String) {
