@@ -26,8 +26,19 @@ pub struct Delivered {
     pub deliveries: u32,
     /// Where it was parked; nothing where it was delivered for the first time, or taken from a dead consumer.
     pub from: Option<Parking>,
-    /// When it was delivered, or before: the time for which it may be held counts from here.
+    /// The time for which it may be held counts from here; see [`Delivered::since`].
     pub since: Instant,
+}
+
+impl Delivered {
+    /// Beyond the time that it may block, a read is answered within this, or its reply lay unread.
+    const SLOW: Duration = Duration::from_millis(100);
+
+    /// From when the entries of a reply may be held that was asked for at `asked`, by a read that may block: from now,
+    /// unless this process stood still and they may have been delivered long ago.
+    pub fn since(asked: Instant, block: Duration) -> Instant {
+        if asked.elapsed() > block + Self::SLOW { asked } else { Instant::now() }
+    }
 }
 
 /// An entry in flight.

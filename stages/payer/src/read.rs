@@ -19,8 +19,6 @@ const STREAMS_PER_READ: usize = 64;
 const NOTHING: Duration = Duration::from_secs(1);
 /// Pause before the next look when as much is held as can be sent in time.
 const SATED: Duration = Duration::from_millis(10);
-/// Beyond its block a read is answered within this, or its reply lay unread.
-const SLOW: Duration = Duration::from_millis(100);
 /// Pause after an error.
 const AWAY: Duration = Duration::from_millis(250);
 
@@ -57,9 +55,7 @@ pub async fn until_told_to_end(context: &Context, streams: &Streams, charging: &
             Ok(deliveries) if deliveries.is_empty() => {}
             Ok(deliveries) => {
                 context.health.dependency("redis", true);
-                // Where the reply lay unread, for this process stood still, they may have been delivered long ago.
-                let since = if asked.elapsed() > config.payer.block + SLOW { asked } else { Instant::now() };
-                submit(charging, deliveries, since, room).await;
+                submit(charging, deliveries, Delivered::since(asked, config.payer.block), room).await;
             }
             Err(ReadError::Missing) => {
                 sources.forget();
@@ -97,10 +93,10 @@ async fn drain(context: &Context, charging: &Charging, reader: &mut Reader, part
         context.health.beat();
         let room = charging.room(context.config.payer.batch).await;
         let per_stream = room.len().div_ceil(partitions.len());
-        let since = Instant::now();
+        let asked = Instant::now();
         match reader.drain(&context.config.consumer_name, partitions, &mut after, per_stream).await {
             Ok(deliveries) if deliveries.is_empty() => return,
-            Ok(deliveries) => submit(charging, deliveries, since, room).await,
+            Ok(deliveries) => submit(charging, deliveries, Delivered::since(asked, Duration::ZERO), room).await,
             Err(error) => {
                 tracing::debug!(?error, "cannot drain what was left pending");
                 return;

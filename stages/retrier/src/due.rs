@@ -177,8 +177,9 @@ async fn take(
     let ids: Vec<EntryId> = due.iter().map(|entry| entry.id).collect();
     let deliveries_of: HashMap<EntryId, u64> = due.iter().map(|entry| (entry.id, entry.deliveries)).collect();
     crash::point("retrier.listed");
-    let since = Instant::now();
+    let asked = Instant::now();
     let taken = streams.take(partition, me, &ids, Duration::from_millis(least_idle)).await?;
+    let since = Delivered::since(asked, Duration::ZERO);
     crash::point("retrier.taken");
     let parked = Parking::of(consumer);
     let taken: Vec<Delivered> = taken
