@@ -19,6 +19,9 @@ const POISON: &str = "500";
 /// Idle time of such an entry: due at once.
 const LONG_IDLE_MS: &str = "3600000";
 
+/// Pending entries as `XPENDING` lists them: id, consumer, how long idle in ms, deliveries.
+type Pending = Vec<(String, String, i64, i64)>;
+
 impl Stand<'_> {
     /// Begins a fault. `false` when there was nothing to break.
     ///
@@ -159,7 +162,7 @@ impl Stand<'_> {
     fn is_anothers(&self, stage: &str, (partition, id): &(u32, String)) -> bool {
         let Some(campaign) = &self.campaign else { return false };
         let stream = acceptance::Cache::stream(campaign, *partition);
-        let found = self.cache.ask::<Vec<(String, String, u64, u64)>>(&["XPENDING", &stream, "payers", id, id, "1"]);
+        let found = self.cache.ask::<Pending>(&["XPENDING", &stream, "payers", id, id, "1"]);
         found.is_ok_and(|found| found.iter().any(|(_, consumer, ..)| *consumer != self.crew.consumer(stage)))
     }
 
@@ -250,7 +253,6 @@ impl Stand<'_> {
 
     /// An entry that somebody holds, with its stream.
     fn some_entry(&self) -> Result<Option<(String, String)>> {
-        type Pending = Vec<(String, String, i64, i64)>;
         for partition in 0..self.campaign()?.partitions {
             let stream = self.stream(partition)?;
             let pending: Pending = self.cache.ask(&["XPENDING", &stream, "payers", "-", "+", "1"]).unwrap_or_default();

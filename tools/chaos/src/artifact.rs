@@ -9,17 +9,16 @@ use acceptance::Cache;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::crew::DIED_HERE;
 use crate::plan::Plan;
 use crate::stand::Stand;
 
 const PLAN: &str = "plan.json";
 /// Entries of a stream that are written down.
 const MAX_ENTRIES: &str = "2000";
-/// What a stage writes before it dies at a crash point.
+
 /// A stage, and the name of a place that it passes.
 pub type Place = (String, String);
-
-const DIED_HERE: &str = "crash point ";
 
 /// Where artifacts are kept.
 pub fn dir() -> PathBuf {

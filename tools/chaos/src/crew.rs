@@ -18,7 +18,7 @@ const END_BOUND: Duration = Duration::from_secs(8);
 /// A process that was just started may not listen yet: then it has counted nothing either.
 const LISTENS_BOUND: Duration = Duration::from_millis(20);
 /// What a stage writes before it dies at a crash point.
-const DIED_HERE: &str = "crash point ";
+pub(crate) const DIED_HERE: &str = "crash point ";
 /// What a process logs that ends because its consumer name is somebody else's.
 const NAME_TAKEN: &str = "another process has taken this consumer name";
 const LAST_LINES: usize = 5;

@@ -1,5 +1,6 @@
 //! What is asked of the pipeline, and what was reached.
 
+use super::table::{MIB, STAGES};
 use super::{Alone, Report, spread};
 use crate::leg::Leg;
 
@@ -27,9 +28,6 @@ const LIMIT_MOST: f64 = 1.02;
 const SAME: f64 = 0.1;
 /// MiB, of Redis and of each stage.
 const MEMORY: f64 = 64.0;
-
-const STAGES: [&str; 4] = ["dispatcher", "payer", "retrier", "summarizer"];
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// A goal, what was measured, and whether that reaches it.
 pub type Goal = (String, String, bool);

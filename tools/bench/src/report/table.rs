@@ -7,11 +7,11 @@ use super::{Alone, Report, rate, spread};
 use crate::leg::Leg;
 use crate::parts::scaling::on_cores;
 
-const MIB: f64 = 1024.0 * 1024.0;
+pub(super) const MIB: f64 = 1024.0 * 1024.0;
 /// In the order of the path of a payout.
 const PROCESSES: [&str; 8] = ["floor", "dispatcher", "payer", "retrier", "summarizer", "money", "MariaDB", "Redis"];
 /// Those that are ours.
-const STAGES: [&str; 4] = ["dispatcher", "payer", "retrier", "summarizer"];
+pub(super) const STAGES: [&str; 4] = ["dispatcher", "payer", "retrier", "summarizer"];
 
 /// The whole report.
 pub fn markdown(report: &Report) -> String {
