@@ -2,10 +2,10 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 use pipeline::domain::outcome::Effect;
-use pipeline::domain::{PayoutType, ProcessStatus, PromotionStatus};
+use pipeline::domain::{Counts, PayoutType, ProcessStatus, PromotionStatus};
 use pipeline::store::Claim;
 
-use crate::support::{ANOTHERS, MINE, PROMOTION, tables};
+use crate::support::{ANOTHERS, MINE, PROMOTION, store, tables};
 
 fn at(second: u32) -> NaiveDateTime {
     NaiveDate::from_ymd_opt(2026, 1, 2).and_then(|day| day.and_hms_opt(3, 4, second)).unwrap()
@@ -29,6 +29,48 @@ async fn an_outcome_is_unknown_since_its_key_was_first_sent_however_often_it_is_
         assert_eq!((row.status, row.may_have_executed), (ProcessStatus::Pending, true), "{again}");
         let proof = tables.store.prove(&promotion).await.unwrap();
         assert_eq!((proof.unknown(), proof.oldest_unknown()), (1, Some(at(5))), "{again}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_is_proved_over_every_span_of_ids_and_by_one_connection_where_there_is_no_other() {
+    // More than two spans of 50,000.
+    const TARGETS: u64 = 100_002;
+    let tables = tables(PayoutType::point(), 0).await;
+    let digits = "JSON_TABLE('[0,1,2,3,4,5,6,7,8,9]', '$[*]' COLUMNS (d INT PATH '$'))";
+    let ids = "1 + a.d + 10*b.d + 100*c.d + 1000*d.d + 10000*e.d + 100000*f.d";
+    tables
+        .sql(&format!(
+            "INSERT INTO campaign_promotion_point_targets (point_target_id, promotion_id, customer_uid, amount, partition_key, publish_status) \
+             SELECT {ids}, 1, {ids}, 10, 0, 'PUBLISHED' FROM {digits} a, {digits} b, {digits} c, {digits} d, {digits} e, {digits} f \
+             WHERE {ids} <= {TARGETS}; \
+             INSERT INTO campaign_promotion_point_results (point_target_id, promotion_id, process_status, retry_count) \
+             SELECT point_target_id, 1, IF(point_target_id % 3 = 0, 'FAILED', 'SUCCESS'), point_target_id % 2 \
+             FROM campaign_promotion_point_targets; \
+             UPDATE campaign_promotions SET total_count = {TARGETS} WHERE promotion_id = 1; \
+             INSERT INTO campaign_promotion_summary (promotion_id) VALUES (1)"
+        ))
+        .await;
+    let alone = store(&tables.url, 1);
+    let promotion = tables.store.promotion(PROMOTION).await.unwrap().unwrap();
+    for open in [1, 50_000, 50_001, TARGETS] {
+        let status = |status: &str| {
+            format!(
+                "UPDATE campaign_promotion_point_results SET process_status = '{status}' WHERE point_target_id = {open}"
+            )
+        };
+        tables.sql(&status("PENDING")).await;
+        for store in [&tables.store, &alone] {
+            assert_eq!(store.complete(&promotion).await.unwrap(), None, "{open} is not final");
+        }
+        tables.sql(&status(if open % 3 == 0 { "FAILED" } else { "SUCCESS" })).await;
+    }
+    // The first completes it, the second finds it completed.
+    for store in [&tables.store, &alone] {
+        let proof = store.complete(&promotion).await.unwrap().unwrap();
+        let counts = Counts { published: TARGETS, success: 33_334, fail: 33_334, retry_success: 33_334 };
+        assert_eq!(proof.counts(), counts);
+        assert_eq!(proof.amount(ProcessStatus::Failed).decimal(), 333_340.into());
     }
 }
 

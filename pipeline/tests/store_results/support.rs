@@ -15,26 +15,32 @@ pub const ANOTHERS: AttemptToken = AttemptToken(22);
 
 pub struct Tables {
     pub store: Store,
+    pub url: String,
     pub pool: sqlx::MySqlPool,
     pub kind: PayoutType,
 }
 
-/// A fresh schema with one promotion and `targets` targets, ids from 1.
-pub async fn tables(kind: PayoutType, targets: i64) -> Tables {
-    let url = Fixture::shared().fresh_database().unwrap();
+pub fn store(url: &str, connections: u32) -> Store {
     let pins = PinCipher::from_hex(&"0f".repeat(32)).unwrap();
-    let store = Store::new(StoreSettings {
-        url: &url,
+    Store::new(StoreSettings {
+        url,
         zone: chrono_tz::Asia::Seoul,
-        connections: 4,
+        connections,
         acquire_timeout: Duration::from_secs(5),
         lock_wait: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(60),
         pins: Some(pins),
     })
-    .unwrap();
+    .unwrap()
+}
+
+/// A fresh schema with one promotion and `targets` targets, ids from 1.
+pub async fn tables(kind: PayoutType, targets: i64) -> Tables {
+    let url = Fixture::shared().fresh_database().unwrap();
+    let store = store(&url, 4);
     store.migrate().await.unwrap();
-    let tables = Tables { store, pool: sqlx::MySqlPool::connect(&url).await.unwrap(), kind };
+    let pool = sqlx::MySqlPool::connect(&url).await.unwrap();
+    let tables = Tables { store, url, pool, kind };
     let code = &tables.kind.code;
     tables.sql(&format!(
         "INSERT INTO campaign_promotions (promotion_id, campaign_code, external_id, promotion_type, promotion_status, total_count, partition_count) \

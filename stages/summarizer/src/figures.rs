@@ -17,6 +17,10 @@ const RATE_SPAN: Duration = Duration::from_secs(15);
 /// Money is added up from MySQL: at most this often, and never for more than a sixtieth of the time.
 const MONEY_EVERY: Duration = Duration::from_secs(15);
 const MONEY_SHARE: u32 = 60;
+/// The first time after a twentieth, so that the boards of a large promotion are not without money for long.
+const FIRST_SHARE: u32 = 20;
+/// What reading a target takes, as long as nobody has measured it: docs/performance.md.
+const READING: Duration = Duration::from_micros(3);
 
 /// Brings the figures up to date. What cannot be read stays as it was.
 pub async fn update(
@@ -132,8 +136,7 @@ async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion, cou
         seen.proof = Some((Instant::now(), took, proof));
     }
     let due = seen.proof.as_ref().is_none_or(|(at, took, _)| at.elapsed() >= (*took * MONEY_SHARE).max(MONEY_EVERY));
-    // The first look waits until there is something to see.
-    let begun = seen.settled.front().is_some_and(|(at, _)| at.elapsed() >= MONEY_EVERY.min(RATE_SPAN) / 2);
+    let begun = seen.since.is_some_and(|since| since.elapsed() >= first_look(promotion.total_count));
     if !due || !begun || seen.proving.is_some() {
         return;
     }
@@ -144,6 +147,12 @@ async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion, cou
         let proof = proof.inspect_err(|error| tracing::debug!(%error, "cannot add up the money")).ok()?;
         Some((proof, began.elapsed(), counts))
     }));
+}
+
+/// How long the first look waits: until there is something to see, and until it is not most of what MySQL does.
+fn first_look(targets: u64) -> Duration {
+    let reading = READING.saturating_mul(u32::try_from(targets).unwrap_or(u32::MAX));
+    reading.saturating_mul(FIRST_SHARE).max(MONEY_EVERY / 2)
 }
 
 /// A time as MySQL has it, in milliseconds since the Unix epoch.
@@ -171,6 +180,12 @@ async fn oldest(tools: &Tools, partitions: &[Partition], states: &[PartitionStat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_look_at_a_large_promotion_comes_later() {
+        let looks = [0, 100_000, 1_000_000, u64::MAX].map(|targets| first_look(targets).as_millis());
+        assert_eq!(looks, [7_500, 7_500, 60_000, 257_698_037]);
+    }
 
     #[test]
     fn what_is_counted_and_not_proved_is_an_excess_and_what_is_not_counted_yet_is_none() {

@@ -20,6 +20,8 @@ pub struct Progress(HashMap<PromotionId, Seen>);
 /// Of one.
 #[derive(Default)]
 pub struct Seen {
+    /// The first flush.
+    pub since: Option<Instant>,
     /// Settled targets at the flushes of the last seconds.
     pub settled: std::collections::VecDeque<(Instant, u64)>,
     /// What MySQL last proved, when, and how long that took.
@@ -77,6 +79,7 @@ impl Seen {
             let moved = settled.checked_sub(*before).filter(|moved| *moved > 0)?;
             Some((now - *at).mul_f64(left as f64 / moved as f64))
         });
+        self.since.get_or_insert(now);
         self.settled.push_back((now, settled));
     }
 }
