@@ -16,7 +16,7 @@ pub const BUFFER_POOL: &str = "2G";
 pub const REDO_LOG: &str = "1G";
 /// What the report says of the servers; both sides of every comparison run on the same ones.
 pub const SETTINGS: &str = "innodb_flush_log_at_trx_commit=1, innodb_buffer_pool_size=2G, redo log 1G, no binary log; \
-     Redis appendonly yes, appendfsync everysec, noeviction; money-sandbox --ledger memory, all over TCP on loopback";
+     Redis appendonly yes, appendfsync everysec, noeviction, stream-node-max-entries 16; money-sandbox --ledger memory, all over TCP on loopback";
 
 const TOKEN: &str = "bench-token";
 const START_BOUND: Duration = Duration::from_secs(30);

@@ -47,6 +47,7 @@ fn it_runs_with_an_append_only_file_no_snapshots_and_no_eviction() {
         ("save", ""),
         ("maxmemory", "8388608"),
         ("maxmemory-policy", "noeviction"),
+        ("stream-node-max-entries", "16"),
         ("databases", "1024"),
     ] {
         let reply = ask(&redis, &format!("CONFIG GET {key}")).unwrap();

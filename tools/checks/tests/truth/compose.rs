@@ -171,7 +171,7 @@ fn the_servers_are_as_durable_as_the_pipeline_rests_on() {
     let command =
         |name: &str| services[name]["command"].as_sequence().unwrap().iter().map(plain).collect::<Vec<_>>().join(" ");
     assert!(command("mysql").contains("--innodb-flush-log-at-trx-commit=1"));
-    assert!(
-        command("redis").contains("--appendonly yes") && command("redis").contains("--maxmemory-policy noeviction")
-    );
+    for setting in ["--appendonly yes", "--maxmemory-policy noeviction", "--stream-node-max-entries 16"] {
+        assert!(command("redis").contains(setting), "{setting}");
+    }
 }
