@@ -13,6 +13,7 @@ use servers::Launch;
 use sqlx::MySqlConnection;
 
 use crate::account::{Meter, Used};
+use crate::brake::Brake;
 use crate::counters::{self, Counted};
 use crate::floor::Told;
 use crate::placement::Placement;
@@ -43,6 +44,8 @@ pub struct Leg {
     pub counted: Counted,
     /// How it went, where that was sampled.
     pub samples: Vec<Sample>,
+    /// The share of the time for which a braked process ran.
+    pub ran_for: Option<f64>,
 }
 
 /// Redis at one moment of a run.
@@ -111,7 +114,15 @@ pub async fn floor(stand: &Stand, database: &str, targets: u64) -> Result<Leg> {
     let counted = counters::read(&mut mysql, None).await?.since(&before);
     check(&world, &mut mysql, &prepared).await?;
     world.end()?;
-    Ok(Leg { name: "floor".to_owned(), targets, seconds: told.seconds, used, counted, samples: Vec::new() })
+    Ok(Leg {
+        name: "floor".to_owned(),
+        targets,
+        seconds: told.seconds,
+        used,
+        counted,
+        samples: Vec::new(),
+        ran_for: None,
+    })
 }
 
 /// Runs one of the benchmark's own programs to its end.
@@ -142,7 +153,7 @@ pub async fn placed(
     let mut redis = world.redis_connection()?;
     let before = counters::read(&mut mysql, Some(&mut redis)).await?;
     let processes: Vec<_> = servers_of(&world, true)?.into_iter().chain(stages.pids()).collect();
-    placement.apply(&processes)?;
+    let brake = placement.apply(&processes)?;
     let meter = Meter::start(processes.iter().cloned())?;
     let begun = Instant::now();
     prepared.seal(&mut mysql).await?;
@@ -150,6 +161,7 @@ pub async fn placed(
     let looks = until_completed(&prepared, &mut mysql, &stages).await?;
     let seconds = begun.elapsed().as_secs_f64();
     let used = meter.read()?;
+    let ran_for = brake.map(Brake::release).transpose()?;
     let samples = sampler.stop()?;
     let mut counted = counters::read(&mut mysql, Some(&mut redis)).await?.since(&before);
     leave_out_our_own(&mut counted, looks, samples.len() as u64);
@@ -159,7 +171,7 @@ pub async fn placed(
     check(&world, &mut mysql, &prepared).await?;
     world.end()?;
     let name = if payers == 1 { "pipeline".to_owned() } else { format!("pipeline, {payers} payers") };
-    Ok(Leg { name, targets, seconds, used, counted, samples })
+    Ok(Leg { name, targets, seconds, used, counted, samples, ran_for })
 }
 
 /// The servers' names and pids.
@@ -285,6 +297,7 @@ mod tests {
             used: Vec::new(),
             counted: Counted::default(),
             samples: vec![sample(0.0, 0), sample(1.0, 0), sample(2.0, 500), sample(4.0, 1_000), sample(4.1, 0)],
+            ran_for: None,
         };
         assert_eq!(leg.halves(), Some((500.0, 250.0)));
         assert_eq!(leg.rate(), 250.0);

@@ -9,6 +9,7 @@
 //! [`floor`] and [`ceiling`] are what it is compared with; [`report`] what is said about it.
 
 pub mod account;
+pub mod brake;
 pub mod ceiling;
 pub mod counters;
 pub mod floor;

@@ -1,4 +1,4 @@
-//! Which processes run on which cores.
+//! Which processes run on which cores, and for how much of the time.
 
 use std::fs;
 
@@ -6,8 +6,10 @@ use anyhow::{Context, Result};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use crate::brake::Brake;
+
 /// Where the processes of a run are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Placement {
     /// Wherever the kernel puts them.
     Anywhere,
@@ -15,24 +17,30 @@ pub enum Placement {
     OneCore,
     /// The processes of this name on the first core, everything else on the second.
     Alone(&'static str),
+    /// Wherever the kernel puts them; the process of this name runs for this share of the time only.
+    Braked(&'static str, f64),
 }
 
 impl Placement {
-    /// Moves every thread of the named processes. Threads that they start later inherit it.
+    /// Moves every thread of the named processes. Threads that they start later inherit it. A brake holds until it is
+    /// released.
     ///
     /// # Errors
     /// A process is gone, or the machine has no second core.
-    pub fn apply(self, processes: &[(String, u32)]) -> Result<()> {
+    pub fn apply(self, processes: &[(String, u32)]) -> Result<Option<Brake>> {
         for (name, pid) in processes {
             let cores: &[usize] = match self {
-                Self::Anywhere => &[],
+                Self::Anywhere | Self::Braked(..) => &[],
                 Self::OneCore => &[0],
                 Self::Alone(alone) if alone == name => &[0],
                 Self::Alone(_) => &[1],
             };
             pin(*pid, cores).with_context(|| format!("cannot place {name} on {cores:?}"))?;
         }
-        Ok(())
+        let Self::Braked(braked, share) = self else { return Ok(None) };
+        let (_, pid) =
+            processes.iter().find(|(name, _)| name == braked).with_context(|| format!("no {braked} runs"))?;
+        Brake::apply(*pid, share).map(Some)
     }
 }
 

@@ -5,6 +5,7 @@
 //! by their size; what remains of time (a stage that looks twice a second whether it shall stop) is left out or small.
 #![allow(clippy::unwrap_used)] // tests, and their own helpers
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bench::counters::{self, Counted};
@@ -26,15 +27,15 @@ fn per_1000(calls: u64) -> f64 {
     calls as f64 * 1_000.0 / TARGETS as f64
 }
 
-/// All that is over its budget, so that one run tells everything.
+/// All that is over its budget, so that one run tells everything, or under what full batches need: then it was not counted.
 struct Budget(Vec<String>);
 
 impl Budget {
-    fn at_most(&mut self, what: &str, calls: u64, allowed: f64) {
-        let used = per_1000(calls);
-        println!("{what}: {used:.2} of {allowed} per 1,000 payouts");
-        if used > allowed {
-            self.0.push(format!("{what}: {used:.2} per 1,000 payouts, allowed {allowed}"));
+    fn within(&mut self, what: &str, calls: u64, allowed: RangeInclusive<f64>) {
+        let (used, least, most) = (per_1000(calls), allowed.start(), allowed.end());
+        println!("{what}: {used:.2} of {least} to {most} per 1,000 payouts");
+        if !allowed.contains(&used) {
+            self.0.push(format!("{what}: {used:.2} per 1,000 payouts, allowed from {least} to {most}"));
         }
     }
 
@@ -45,33 +46,35 @@ impl Budget {
         self.exactly("look-ups", number(&stats["lookup"]["total"]), 0);
         self.exactly("cancels", number(&stats["cancel"]["total"]), 0);
         let connections = number(&stats["connections"]);
-        self.at_most("connections to money", connections, per_1000(CONCURRENCY + 1));
+        let allowed = per_1000(CONCURRENCY / 2)..=per_1000(CONCURRENCY + 1);
+        self.within("connections to money", connections, allowed);
     }
 
-    /// A batch of 500 is 2 per 1,000. An intent's batch may be smaller: it takes what has room by then.
+    /// A batch of 500 is 2 per 1,000, a page of 5,000 is 0.2. An intent's batch may be smaller: it takes what has room by
+    /// then.
     fn statements(&mut self, published: &Counted, paid: &Counted) {
         let both = |name: &str| published.mysql(name) + paid.mysql(name);
-        self.at_most("intents", paid.mysql("Com_insert_select"), 4.0);
+        self.within("intents", paid.mysql("Com_insert_select"), 2.0..=4.0);
         let joined = paid.mysql("Com_update_multi");
-        self.at_most("outcomes", paid.mysql("Com_update") + joined, 2.2);
-        self.at_most("outcomes whose ids lie far apart, joined row by row", joined, 0.8);
-        self.at_most("pages, and promotions looked up while publishing", published.mysql("Com_select"), 1.5);
-        self.at_most("targets read, and promotions looked up while paying", paid.mysql("Com_select"), 5.0);
-        self.at_most("marks, a page each", published.mysql("Com_update"), 0.4);
-        self.at_most("statements of all kinds", both("Questions"), 14.5);
+        self.within("outcomes", paid.mysql("Com_update") + joined, 2.0..=2.2);
+        self.within("outcomes whose ids lie far apart, joined row by row", joined, 0.0..=0.8);
+        self.within("pages, and promotions looked up while publishing", published.mysql("Com_select"), 0.2..=1.5);
+        self.within("targets read, and promotions looked up while paying", paid.mysql("Com_select"), 2.0..=5.0);
+        self.within("marks, a page each", published.mysql("Com_update"), 0.2..=0.4);
+        self.within("statements of all kinds", both("Questions"), 6.4..=14.5);
     }
 
-    /// A batch is settled on each of four partitions: 8 per 1,000.
+    /// A batch is settled on each of its partitions, four for most: 8 per 1,000.
     fn commands(&mut self, published: &Counted, paid: &Counted) {
         let scripts = |counted: &Counted| counted.calls("evalsha") + counted.calls("eval");
         self.exactly("entries added", published.calls("xadd"), TARGETS);
-        self.at_most("scripts while publishing", scripts(published), 3.0);
-        self.at_most("scripts while paying", scripts(paid), 12.0);
-        self.at_most("acknowledgements", paid.calls("xack"), 8.8);
-        self.at_most("deletions", paid.calls("xdel"), 8.8);
-        self.at_most("additions to counts", paid.calls("hincrby"), 8.8);
-        self.at_most("reads", paid.calls("xreadgroup"), 4.0);
-        self.at_most("connections checked before a question", paid.calls("ping"), 0.5);
+        self.within("scripts while publishing", scripts(published), 0.2..=3.0);
+        self.within("scripts while paying", scripts(paid), 4.0..=12.0);
+        self.within("acknowledgements", paid.calls("xack"), 4.0..=8.8);
+        self.within("deletions", paid.calls("xdel"), 4.0..=8.8);
+        self.within("additions to counts", paid.calls("hincrby"), 4.0..=8.8);
+        self.within("reads", paid.calls("xreadgroup"), 0.5..=4.0);
+        self.within("connections checked before a question", paid.calls("ping"), 0.0..=0.5);
     }
 
     fn exactly(&mut self, what: &str, calls: u64, expected: u64) {

@@ -129,7 +129,7 @@ mod tests {
 
     fn leg(targets: u64, seconds: f64) -> Leg {
         let (used, counted, samples) = (Vec::new(), crate::counters::Counted::default(), Vec::new());
-        Leg { name: String::new(), targets, seconds, used, counted, samples }
+        Leg { name: String::new(), targets, seconds, used, counted, samples, ran_for: None }
     }
 
     #[test]

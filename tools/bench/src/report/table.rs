@@ -7,7 +7,7 @@ use super::{Alone, Report, rate, spread};
 use crate::leg::Leg;
 use crate::parts::scaling::on_cores;
 
-pub(super) const MIB: f64 = 1024.0 * 1024.0;
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
 /// In the order of the path of a payout.
 const PROCESSES: [&str; 8] = ["floor", "dispatcher", "payer", "retrier", "summarizer", "money", "MariaDB", "Redis"];
 /// Those that are ours.
@@ -184,7 +184,7 @@ fn others(report: &Report, text: &mut String) {
 
 fn scaling(report: &Report, text: &mut String) {
     let Some(anywhere) = &report.anywhere else { return };
-    head(text, &["processes bound to cores", "targets/s", "predicted /s", "off by"]);
+    head(text, &["processes bound to cores, or slowed down", "targets/s", "predicted /s", "off by"]);
     row(
         text,
         &["both cores, wherever the kernel puts them".to_owned(), number(anywhere.rate(), 0), "–".into(), "–".into()],
@@ -268,7 +268,7 @@ mod tests {
 
     fn leg(name: &str, seconds: f64) -> Leg {
         let (used, counted, samples) = (Vec::new(), crate::counters::Counted::default(), Vec::new());
-        Leg { name: name.to_owned(), targets: 100_000, seconds, used, counted, samples }
+        Leg { name: name.to_owned(), targets: 100_000, seconds, used, counted, samples, ran_for: None }
     }
 
     #[test]

@@ -1,0 +1,95 @@
+//! A process that runs for a share of the time only, as on a slower machine of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Running and standing together: short against what the pipeline has in its queues, long against the kernel's time slices.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// Stops and continues a process until it is released, or dropped.
+pub struct Brake {
+    release: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<f64>>>,
+}
+
+impl Brake {
+    /// Lets a process run for `share` (above 0, below 1) of the time.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn apply(pid: u32, share: f64) -> Result<Self> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process")?;
+        kill_process(pid, Signal::CONT)?;
+        let release = Arc::new(AtomicBool::new(false));
+        let released = Arc::clone(&release);
+        let thread = thread::Builder::new().name("brake".to_owned()).spawn(move || brake(pid, share, &released))?;
+        Ok(Self { release, thread: Some(thread) })
+    }
+
+    /// Lets it run again; gives the share of the time that it ran.
+    ///
+    /// # Errors
+    /// The process has ended meanwhile.
+    pub fn release(mut self) -> Result<f64> {
+        self.end().unwrap_or_else(|| Err(anyhow!("released already")))
+    }
+
+    fn end(&mut self) -> Option<Result<f64>> {
+        self.release.store(true, Ordering::Relaxed);
+        Some(self.thread.take()?.join().unwrap_or_else(|_| Err(anyhow!("the brake panicked"))))
+    }
+}
+
+impl Drop for Brake {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The process runs when this returns, unless it is gone.
+fn brake(pid: Pid, share: f64, released: &AtomicBool) -> Result<f64> {
+    let (begun, mut stood) = (Instant::now(), Duration::ZERO);
+    while !released.load(Ordering::Relaxed) {
+        let stopped = Instant::now();
+        kill_process(pid, Signal::STOP)?;
+        thread::sleep(PERIOD.mul_f64(1.0 - share));
+        kill_process(pid, Signal::CONT)?;
+        stood += stopped.elapsed();
+        // What a sleep takes longer than asked for is made up for by the next pause.
+        let owed = stood.mul_f64(share / (1.0 - share)) + stood;
+        thread::sleep(owed.saturating_sub(begun.elapsed()));
+    }
+    Ok(1.0 - stood.as_secs_f64() / begun.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_process_is_braked_and_runs_again() {
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let state = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+            stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).unwrap()
+        };
+        let brake = Brake::apply(child.id(), 0.3).unwrap();
+        let begun = Instant::now();
+        while state() != 'T' {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it was never stopped");
+            thread::sleep(Duration::from_millis(1));
+        }
+        let share = brake.release().unwrap();
+        assert!(share > 0.0 && share < 1.0, "{share}");
+        assert_eq!(state(), 'S');
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(Brake::apply(child.id(), 0.3).is_err());
+    }
+}
