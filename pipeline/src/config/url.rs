@@ -11,10 +11,10 @@ pub(super) struct Rule {
 
 pub(super) const DATABASE: Rule = Rule {
     expected: "mysql://user:password@host:port/database",
-    advice: "Percent-encode special characters of the password (@ is %40, / is %2F).",
+    advice: "Percent-encode special characters of the password (@ is %40, / is %2F, ? is %3F, # is %23).",
     check: |url| {
         let parts = Parts::of(url, &["mysql"])?;
-        if parts.path.trim_matches('/').is_empty() {
+        if parts.path().trim_matches('/').is_empty() {
             return Err("a URL without the name of a database".to_owned());
         }
         Ok(())
@@ -23,7 +23,7 @@ pub(super) const DATABASE: Rule = Rule {
 
 pub(super) const REDIS: Rule = Rule {
     expected: "redis://:password@host:port/number, or rediss:// with TLS",
-    advice: "Percent-encode special characters of the password (@ is %40, / is %2F).",
+    advice: "Percent-encode special characters of the password (@ is %40, / is %2F, ? is %3F, # is %23).",
     check: |url| Parts::of(url, &["redis", "rediss"]).map(|_| ()),
 };
 
@@ -35,7 +35,7 @@ pub(super) const MONEY: Rule = Rule {
         if parts.user.is_some() {
             return Err("a URL with credentials in it".to_owned());
         }
-        if parts.has_query || !parts.path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if parts.has_query() || !parts.path().bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("a URL with a query, a fragment, or characters that a path cannot hold".to_owned());
         }
         Ok(())
@@ -71,8 +71,8 @@ struct Parts<'a> {
     scheme: &'a str,
     user: Option<&'a str>,
     host: &'a str,
-    path: &'a str,
-    has_query: bool,
+    /// Path, query and fragment.
+    behind: &'a str,
 }
 
 impl<'a> Parts<'a> {
@@ -93,23 +93,27 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
-    /// A password with a `/` in it: what comes before that was taken for host and port.
+    /// A password with a `/`, `?` or `#` in it: what comes before that was taken for host and port.
     fn hides_a_password(&self) -> bool {
-        self.path.contains('@')
+        self.behind.contains('@')
+    }
+
+    fn path(&self) -> &'a str {
+        self.behind.split(['?', '#']).next().unwrap_or_default()
+    }
+
+    fn has_query(&self) -> bool {
+        self.path().len() < self.behind.len()
     }
 
     fn split(url: &'a str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
-        let (before, has_query) = match rest.find(['?', '#']) {
-            Some(at) => (&rest[..at], true),
-            None => (rest, false),
-        };
-        let (authority, path) = before.split_at(before.find('/').unwrap_or(before.len()));
+        let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, host)) => (Some(user), host),
             None => (None, authority),
         };
-        Some(Self { scheme, user, host, path, has_query })
+        Some(Self { scheme, user, host, behind })
     }
 }
 
@@ -139,8 +143,8 @@ pub(super) fn redacted(url: &str) -> String {
         Some((user, password)) => format!("{user}{password}@"),
         None => String::new(),
     };
-    let query = if parts.has_query { "?…" } else { "" };
-    format!("{}://{user}{}{}{query}", parts.scheme, parts.host, parts.path)
+    let query = if parts.has_query() { "?…" } else { "" };
+    format!("{}://{user}{}{}{query}", parts.scheme, parts.host, parts.path())
 }
 
 /// Scheme and host alone, where the path may be a secret too.
@@ -175,6 +179,9 @@ mod tests {
             ("redis://cache", "redis://cache"),
             ("s3cret", "…"),
             ("mysql://app:12/s3cret@db/payout", "…"),
+            // Found by fuzzing: host 2, the rest of the password in the path, the true host in the fragment.
+            ("mysql://app:G1@2/s3cret#@db/payout", "…"),
+            ("redis://app:12?s3cret@cache/0", "…"),
         ] {
             assert_eq!(redacted(url), shown);
         }
@@ -194,6 +201,8 @@ mod tests {
             "h:3306/d",
             "mysql:///d",
             "mysql://u:1/p@h/d",
+            "mysql://u:1@2/p#@h/d",
+            "mysql://u:1@2/p?q@h/d",
         ] {
             assert!((DATABASE.check)(bad).is_err(), "{bad}");
         }

@@ -31,6 +31,12 @@ fn a_variable_and_its_twin_are_told_of_together() {
     (target("config").run)(&found.concat());
 }
 
+/// libFuzzer found it: of a password with `@`, `/` and `#` in it, a part was shown as the name of the database.
+#[test]
+fn a_password_that_is_not_encoded_is_not_shown_in_part() {
+    (target("config").run)(b"\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0bG1@2/\xb1#");
+}
+
 /// libFuzzer found it: what is left out of a code must not make the key readable.
 #[test]
 fn a_code_does_not_spell_the_key_once_it_is_cleaned() {
