@@ -24,7 +24,11 @@ pub(super) const DATABASE: Rule = Rule {
 pub(super) const REDIS: Rule = Rule {
     expected: "redis://:password@host:port/number, or rediss:// with TLS",
     advice: "Percent-encode special characters of the password (@ is %40, / is %2F, ? is %3F, # is %23).",
-    check: |url| Parts::of(url, &["redis", "rediss"]).map(|_| ()),
+    check: |url| match Parts::of(url, &["redis", "rediss"])?.user {
+        // The client would not log in, and what looks like a user is the password.
+        Some(user) if !user.contains(':') => Err("a URL with a name and no password".to_owned()),
+        _ => Ok(()),
+    },
 };
 
 pub(super) const MONEY: Rule = Rule {
@@ -139,9 +143,12 @@ pub(super) fn is_listen_address(text: &str) -> bool {
 /// A URL without password and query, for people.
 pub(super) fn redacted(url: &str) -> String {
     let Some(parts) = Parts::split(url).filter(|parts| !parts.hides_a_password()) else { return HIDDEN.to_owned() };
-    let user = match parts.user.map(|user| user.split_once(':').map_or((user, ""), |(user, _)| (user, ":…"))) {
-        Some((user, password)) => format!("{user}{password}@"),
+    let user = match parts.user.map(|user| (user, user.split_once(':'))) {
         None => String::new(),
+        Some((_, Some((user, _)))) => format!("{user}:…@"),
+        // In Redis' addresses what stands alone is a password whose colon was forgotten.
+        Some((_, None)) if parts.scheme.starts_with("redis") => format!("{HIDDEN}@"),
+        Some((user, None)) => format!("{user}@"),
     };
     let query = if parts.has_query() { "?…" } else { "" };
     format!("{}://{user}{}{}{query}", parts.scheme, parts.host, parts.path())
@@ -177,6 +184,8 @@ mod tests {
             ("mysql://app:a@b:c@db/payout?ssl-key=/x", "mysql://app:…@db/payout?…"),
             ("redis://:s3cret@cache/0", "redis://:…@cache/0"),
             ("redis://cache", "redis://cache"),
+            ("rediss://s3cret@cache", "rediss://…@cache"),
+            ("mysql://app@db/payout", "mysql://app@db/payout"),
             ("s3cret", "…"),
             ("mysql://app:12/s3cret@db/payout", "…"),
             // Found by fuzzing: host 2, the rest of the password in the path, the true host in the fragment.
@@ -206,8 +215,13 @@ mod tests {
         ] {
             assert!((DATABASE.check)(bad).is_err(), "{bad}");
         }
-        for (bad, rule) in [("http://h", &REDIS), ("http://u:p@h", &MONEY), ("http://h/?a=b", &MONEY), ("a b", &TOKEN)]
-        {
+        for (bad, rule) in [
+            ("http://h", &REDIS),
+            ("redis://p@h", &REDIS),
+            ("http://u:p@h", &MONEY),
+            ("http://h/?a=b", &MONEY),
+            ("a b", &TOKEN),
+        ] {
             assert!((rule.check)(bad).is_err(), "{bad}");
         }
         assert_eq!((MONEY.check)("https://money.internal/api"), Ok(()));

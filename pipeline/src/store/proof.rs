@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::NaiveDateTime;
 use futures::future::{try_join, try_join_all};
 use sqlx::{Connection, Executor, MySqlConnection, Row};
+use tokio::sync::watch;
 
 use super::error::{FEW_ROWS, within};
 use super::notifications::close_period;
@@ -22,7 +23,7 @@ use crate::mutant::{self, Mutant};
 const SPAN: u64 = 50_000;
 /// Connections that read for the proof of the end at once, where the pool has them: nobody works on the promotion any more,
 /// and whoever waits for its end waits for this.
-const READERS: u32 = 4;
+const READERS: u64 = 4;
 
 /// Targets that stand alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -141,8 +142,8 @@ impl Store {
         prove(&mut *self.pool.acquire().await?, &sql, promotion, bounds, self.slowest).await
     }
 
-    /// IN_PROGRESS → COMPLETED, if MySQL proves that every target is final: one transaction that holds the
-    /// promotion row asks, and writes the final summary from the answer. Gives the proof when this call or an
+    /// IN_PROGRESS → COMPLETED, if MySQL proves that every target is final: while one transaction holds the
+    /// promotion row it is asked, and the same transaction writes the final summary from the answer. Gives the proof when this call or an
     /// earlier one completed it. A promotion whose targets are no longer those that were sealed becomes FAILED.
     ///
     /// # Errors
@@ -216,13 +217,20 @@ impl Store {
         bounds: Bounds,
     ) -> Result<Proof, StoreError> {
         let spans = Spans::new(bounds, promotion.total_count);
-        let others = READERS.min(self.pool.options().get_max_connections()) - 1;
-        let others = (0..others).map(async |_| match self.pool.acquire().await {
-            Ok(mut connection) => self.prove_spans(&mut connection, sql, promotion, &spans).await,
-            // Without it the work takes longer; what is wrong with the server will be told by its own statement.
-            Err(_) => Ok(Vec::new()),
+        let (working, done) = watch::channel(());
+        let own = async {
+            let groups = self.prove_spans(own, sql, promotion, &spans).await;
+            drop(working);
+            groups
+        };
+        let others = (1..spans.pieces.min(READERS)).map(async |_| {
+            let mut done = done.clone();
+            tokio::select! {
+                Ok(mut connection) = self.pool.acquire() => self.prove_spans(&mut connection, sql, promotion, &spans).await,
+                // The pool had none to spare; one that cannot be had is no reason to end, it only takes longer.
+                _ = done.changed() => Ok(Vec::new()),
+            }
         });
-        let own = self.prove_spans(own, sql, promotion, &spans);
         let (mut groups, others) = try_join(own, try_join_all(others)).await?;
         groups.extend(others.into_iter().flatten());
         Ok(Proof { groups })
@@ -374,16 +382,19 @@ impl Store {
 struct Spans {
     next: Mutex<Option<TargetId>>,
     last: TargetId,
-    /// Ids of a piece. There are as many pieces as the targets ask for, however far apart their ids lie.
+    /// At most: as many as the targets ask for, however far apart their ids lie.
+    pieces: u64,
+    /// Ids of a piece.
     width: i64,
 }
 
 impl Spans {
     fn new(bounds: Bounds, targets: u64) -> Self {
         let Bounds { first, last } = bounds;
-        let width = (last.0.abs_diff(first.0) / targets.div_ceil(SPAN).max(1)).saturating_add(1);
+        let pieces = targets.div_ceil(SPAN).max(1);
+        let width = (last.0.abs_diff(first.0) / pieces).saturating_add(1);
         let next = Mutex::new((first <= last).then_some(first));
-        Self { next, last, width: i64::try_from(width).unwrap_or(i64::MAX) }
+        Self { next, last, pieces, width: i64::try_from(width).unwrap_or(i64::MAX) }
     }
 
     fn next(&self) -> Option<Bounds> {

@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 use pipeline::domain::outcome::Effect;
-use pipeline::domain::{Counts, PayoutType, ProcessStatus, PromotionStatus};
+use pipeline::domain::{Counts, PayoutType, ProcessStatus, PromotionId, PromotionStatus};
 use pipeline::store::Claim;
 
 use crate::support::{ANOTHERS, MINE, PROMOTION, store, tables};
@@ -33,7 +33,7 @@ async fn an_outcome_is_unknown_since_its_key_was_first_sent_however_often_it_is_
 }
 
 #[tokio::test]
-async fn the_end_is_proved_over_every_span_of_ids_and_by_one_connection_where_there_is_no_other() {
+async fn the_end_is_proved_over_every_span_of_ids_with_the_connections_that_can_be_had() {
     // More than two spans of 50,000.
     const TARGETS: u64 = 100_002;
     let tables = tables(PayoutType::point(), 0).await;
@@ -52,6 +52,10 @@ async fn the_end_is_proved_over_every_span_of_ids_and_by_one_connection_where_th
         ))
         .await;
     let alone = store(&tables.url, 1);
+    // The other of two is taken, and is not given back.
+    let busy = store(&tables.url, 2);
+    let other = tables.store.promotion(PromotionId(2)).await.unwrap().unwrap();
+    let _taken = busy.begin_requeue(&other).await.unwrap().unwrap();
     let promotion = tables.store.promotion(PROMOTION).await.unwrap().unwrap();
     for open in [1, 50_000, 50_001, TARGETS] {
         let status = |status: &str| {
@@ -60,13 +64,13 @@ async fn the_end_is_proved_over_every_span_of_ids_and_by_one_connection_where_th
             )
         };
         tables.sql(&status("PENDING")).await;
-        for store in [&tables.store, &alone] {
+        for store in [&tables.store, &alone, &busy] {
             assert_eq!(store.complete(&promotion).await.unwrap(), None, "{open} is not final");
         }
         tables.sql(&status(if open % 3 == 0 { "FAILED" } else { "SUCCESS" })).await;
     }
-    // The first completes it, the second finds it completed.
-    for store in [&tables.store, &alone] {
+    // The first completes it, the others find it completed.
+    for store in [&tables.store, &alone, &busy] {
         let proof = store.complete(&promotion).await.unwrap().unwrap();
         let counts = Counts { published: TARGETS, success: 33_334, fail: 33_334, retry_success: 33_334 };
         assert_eq!(proof.counts(), counts);

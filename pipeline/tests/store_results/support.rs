@@ -20,13 +20,14 @@ pub struct Tables {
     pub kind: PayoutType,
 }
 
+/// With this many connections, which are waited for as long as it takes.
 pub fn store(url: &str, connections: u32) -> Store {
     let pins = PinCipher::from_hex(&"0f".repeat(32)).unwrap();
     Store::new(StoreSettings {
         url,
         zone: chrono_tz::Asia::Seoul,
         connections,
-        acquire_timeout: Duration::from_secs(5),
+        acquire_timeout: Duration::from_secs(3_600),
         lock_wait: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(60),
         pins: Some(pins),

@@ -17,8 +17,10 @@ const RATE_SPAN: Duration = Duration::from_secs(15);
 /// Money is added up from MySQL: at most this often, and never for more than a sixtieth of the time.
 const MONEY_EVERY: Duration = Duration::from_secs(15);
 const MONEY_SHARE: u32 = 60;
-/// The first time after a twentieth, so that the boards of a large promotion are not without money for long.
+/// The first time after a twentieth, but no later than this: who is told of payouts that wait for a person, and of unknown
+/// outcomes, is told by the same look. A promotion that is paid sooner has none.
 const FIRST_SHARE: u32 = 20;
+const FIRST_WITHIN: Duration = Duration::from_secs(60);
 /// What reading a target takes, as long as nobody has measured it: docs/performance.md.
 const READING: Duration = Duration::from_micros(3);
 
@@ -152,7 +154,7 @@ async fn prove_rarely(tools: &Tools, seen: &mut Seen, promotion: &Promotion, cou
 /// How long the first look waits: until there is something to see, and until it is not most of what MySQL does.
 fn first_look(targets: u64) -> Duration {
     let reading = READING.saturating_mul(u32::try_from(targets).unwrap_or(u32::MAX));
-    reading.saturating_mul(FIRST_SHARE).max(MONEY_EVERY / 2)
+    reading.saturating_mul(FIRST_SHARE).clamp(MONEY_EVERY / 2, FIRST_WITHIN)
 }
 
 /// A time as MySQL has it, in milliseconds since the Unix epoch.
@@ -183,8 +185,8 @@ mod tests {
 
     #[test]
     fn the_first_look_at_a_large_promotion_comes_later() {
-        let looks = [0, 100_000, 1_000_000, u64::MAX].map(|targets| first_look(targets).as_millis());
-        assert_eq!(looks, [7_500, 7_500, 60_000, 257_698_037]);
+        let looks = [0, 100_000, 300_000, 1_000_000, u64::MAX].map(|targets| first_look(targets).as_millis());
+        assert_eq!(looks, [7_500, 7_500, 18_000, 60_000, 60_000]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub enum Part {
     Limiter,
     /// What stages cost that have nothing to do
     Idle,
-    /// One process alone on a core, the rest on the other: what more cores would carry
+    /// Processes bound to cores, and servers slowed down: what more cores would carry
     Scaling,
     /// 1,000,000 targets as one run against 100,000
     Size,

@@ -60,8 +60,8 @@ impl Budget {
         self.within("outcomes whose ids lie far apart, joined row by row", joined, 0.0..=0.8);
         self.within("pages, and promotions looked up while publishing", published.mysql("Com_select"), 0.2..=1.5);
         self.within("targets read, and promotions looked up while paying", paid.mysql("Com_select"), 2.0..=5.0);
-        self.within("marks, a page each", published.mysql("Com_update"), 0.2..=0.4);
-        self.within("statements of all kinds", both("Questions"), 6.4..=14.5);
+        self.within("marks, a page each", published.mysql("Com_update"), 0.1..=0.4);
+        self.within("statements of all kinds", both("Questions"), 6.0..=14.5);
     }
 
     /// A batch is settled on each of its partitions, four for most: 8 per 1,000.

@@ -37,10 +37,12 @@ pub async fn measure(options: &Options, stand: &Stand, report: &mut Report) -> R
     for (number, placement) in PLACEMENTS.into_iter().chain(braked).enumerate() {
         say(&format!("scaling: {}", text(placement)));
         let leg = leg::placed(stand, &format!("scaling_{number}"), targets, options, placement).await?;
-        let predicted = match (placement, leg.ran_for) {
-            (Placement::Braked(name, _), Some(share)) => predict(&anywhere, Placement::Braked(name, share)),
-            _ => predict(&anywhere, placement),
+        // The brake is as exact as the kernel's sleep: what counts is how long the server really ran.
+        let placement = match (placement, leg.ran_for) {
+            (Placement::Braked(name, _), Some(share)) => Placement::Braked(name, share),
+            (placement, _) => placement,
         };
+        let predicted = predict(&anywhere, placement);
         println!("{:>8.0} targets/s, predicted {predicted:.0}", leg.rate());
         report.placed.push(Placed { placement: text(placement), predicted, leg });
     }
@@ -53,7 +55,7 @@ fn text(placement: Placement) -> String {
         Placement::Anywhere => "both cores, wherever the kernel puts them".to_owned(),
         Placement::OneCore => "everything on one core".to_owned(),
         Placement::Alone(name) => format!("{name} on one core, everything else on the other"),
-        Placement::Braked(name, share) => format!("{name} runs for {:.0} % of the time", share * 100.0),
+        Placement::Braked(name, share) => format!("{name} runs for {:.1} % of the time", share * 100.0),
     }
 }
 
