@@ -255,6 +255,14 @@ impl World {
         })
     }
 
+    /// Waits until every charge that money put off (`--late`) has been executed, or met a key that was paid or burnt.
+    pub fn late_charges_arrived(&self, bound: Duration) {
+        until("no late request is on its way", bound, || {
+            let arrived = self.money.stat("/late_executed") + self.money.stat("/late_stopped");
+            (arrived == self.money.stat("/charge/faults/late")).then_some(())
+        });
+    }
+
     /// Waits until so many payments stand in the ledger.
     pub fn paid(&self, at_least: u64, bound: Duration) {
         until(&format!("{at_least} payments"), bound, || (self.money.paid() >= at_least).then_some(()));

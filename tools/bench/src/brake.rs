@@ -25,7 +25,7 @@ impl Brake {
     /// The process is gone.
     pub fn apply(pid: u32, share: f64) -> Result<Self> {
         ensure!(share > 0.0 && share < 1.0, "a share of the time is between 0 and 1, and not {share}");
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process")?;
+        let pid = servers::raw(pid).context("not a process")?;
         kill_process(pid, Signal::CONT)?;
         let release = Arc::new(AtomicBool::new(false));
         let released = Arc::clone(&release);
@@ -63,8 +63,7 @@ fn brake(pid: Pid, share: f64, released: &AtomicBool) -> Result<f64> {
         kill_process(pid, Signal::CONT)?;
         stood += stopped.elapsed();
         // What a sleep takes longer than asked for is made up for by the next pause.
-        let owed = stood.mul_f64(share / (1.0 - share)) + stood;
-        thread::sleep(owed.saturating_sub(begun.elapsed()));
+        thread::sleep(stood.div_f64(1.0 - share).saturating_sub(begun.elapsed()));
     }
     Ok(1.0 - stood.as_secs_f64() / begun.elapsed().as_secs_f64())
 }
@@ -77,10 +76,7 @@ mod tests {
     #[test]
     fn a_process_is_braked_and_runs_again() {
         let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
-        let state = || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-            stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).unwrap()
-        };
+        let state = || servers::state(child.id()).unwrap();
         let brake = Brake::apply(child.id(), 0.3).unwrap();
         let begun = Instant::now();
         while state() != 'T' {

@@ -40,7 +40,7 @@ pub use launch::{Finished, Launch, Process};
 pub use mysql::{Durability, MySql, MySqlOptions};
 pub use poll::{poll, tail};
 pub use ports::free_port;
-pub use process_id::ProcessId;
+pub use process_id::{ProcessId, raw, state};
 pub use redis::{Redis, RedisOptions};
 pub use sandbox::{Sandbox, SandboxOptions};
 pub use spawn::Lifetime;

@@ -64,11 +64,12 @@ impl FromStr for ProcessId {
 }
 
 /// The kernel's letter for what a process does: `R`, `S`, `D`, `T` (stopped), `Z` (ended, not reaped).
-pub(crate) fn state(pid: u32) -> Option<char> {
+pub fn state(pid: u32) -> Option<char> {
     stat_field(pid, 3)?.chars().next()
 }
 
-pub(crate) fn raw(pid: u32) -> Option<Pid> {
+/// A pid as the kernel's calls take it; nothing for a number that cannot be one.
+pub fn raw(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
 }
 

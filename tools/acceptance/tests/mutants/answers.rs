@@ -1,6 +1,6 @@
 //! What an answer of `money` proves, and what it does not.
 
-use acceptance::{Build, Plan, World, secs, until};
+use acceptance::{Build, Plan, World, until};
 use serde_json::json;
 
 use crate::{BOUND, ended, patient, settled_or_with};
@@ -60,7 +60,7 @@ fn a_key_that_was_not_seen_may_still_be_paid() {
     let _stages = world.run(1);
     world.completed(&campaign, BOUND);
     // The last of them is still on its way when the promotion is completed.
-    std::thread::sleep(secs(3));
+    world.late_charges_arrived(BOUND);
     world.books(&campaign).assert_closed();
 }
 

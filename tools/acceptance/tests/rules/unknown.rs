@@ -143,10 +143,7 @@ fn a_request_that_executes_late_is_never_both_paid_and_failed() {
     let campaign = world.write(&Plan::points("SPRING", 1000));
     let _stages = world.run(2);
     world.completed(&campaign, LONG);
-    until("no late request is on its way", LONG, || {
-        let arrived = world.money.stat("/late_executed") + world.money.stat("/late_stopped");
-        (arrived == world.money.stat("/charge/faults/late")).then_some(())
-    });
+    world.late_charges_arrived(LONG);
     let books = world.books(&campaign);
     books.assert_closed();
     assert!(!books.with(Some("FAILED")).is_empty(), "{:?}", books.overview());
