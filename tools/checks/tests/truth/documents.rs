@@ -6,12 +6,14 @@ use pipeline::metrics::METRICS;
 
 use crate::support;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "docs/metrics.md",
+    "docs/money.md",
     "docs/operating.md",
     "docs/result-file.md",
     "docs/runbooks.md",
+    "docs/targets-file.md",
     "docs/webhook.md",
     "CHANGELOG.md",
 ];
@@ -144,6 +146,46 @@ fn every_path_that_is_linked_or_mapped_exists() {
         }
     }
     assert!(mapped > 25, "{mapped} paths were looked at");
+}
+
+#[test]
+fn the_file_of_targets_is_told_as_the_loader_reads_it() {
+    let text = support::text("docs/targets-file.md");
+    let rows = |from: &str| -> Vec<&str> {
+        let table = text.split(from).nth(1).expect(from).split("\n\n").next().unwrap_or_default();
+        table.lines().skip(2).collect()
+    };
+    let names = |rows: &[&str]| -> Vec<String> {
+        rows.iter().flat_map(|row| quoted(row.split('|').nth(1).unwrap_or_default())).collect()
+    };
+    // `Self::Variant => value,`, by variant.
+    let arms = |file: &str, value: fn(&str) -> Option<&str>| -> Vec<(String, String)> {
+        let source = support::text(file);
+        let arms = source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => "));
+        arms.filter_map(|(variant, rest)| Some((variant.to_owned(), value(rest.trim_end_matches(','))?.to_owned())))
+            .collect()
+    };
+    let text_arm: fn(&str) -> Option<&str> = |value| value.strip_prefix('"')?.strip_suffix('"');
+    let number_arm: fn(&str) -> Option<&str> = |value| value.parse::<u32>().ok().map(|_| value);
+
+    let columns = rows("| column | ");
+    let told = names(&columns);
+    let known = arms("stages/loader/src/csv/header.rs", text_arm);
+    assert_eq!(told.iter().collect::<BTreeSet<_>>(), known.iter().map(|(_, name)| name).collect());
+    assert_eq!(told.len(), known.len());
+    let mut limits = 0;
+    for (variant, limit) in arms("stages/loader/src/csv/header.rs", number_arm) {
+        let (_, name) = known.iter().find(|(column, _)| *column == variant).expect("a column");
+        let row = columns.iter().find(|row| row.starts_with(&format!("| `{name}`"))).expect("its row");
+        if let Some(told) = row.split("at most ").nth(1).filter(|rest| rest.contains(" characters")) {
+            assert!(told.starts_with(&format!("{limit} characters")), "{row}: {limit}");
+            limits += 1;
+        }
+    }
+    assert_eq!(limits, 4, "texts whose length is told");
+    let codes: BTreeSet<String> = names(&rows("| code | ")).into_iter().collect();
+    let ours = arms("stages/loader/src/csv/cell.rs", text_arm);
+    assert_eq!(codes, ours.into_iter().map(|(_, code)| code).collect());
 }
 
 #[test]
