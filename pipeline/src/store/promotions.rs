@@ -24,7 +24,7 @@ pub enum PollScope {
     /// Those that run, and those that are READY and due, in the order in which they should start: a thousand in
     /// all at most, what runs first.
     DueOrRunning,
-    /// COMPLETED since this time: their keys may still have to be removed.
+    /// COMPLETED since this time, the latest first, a thousand at most: their keys may still have to be set right.
     CompletedSince(NaiveDateTime),
 }
 
@@ -88,7 +88,7 @@ impl Store {
             PollScope::CompletedSince(since) => {
                 let sql = format!(
                     "SELECT {COLUMNS} {FROM} WHERE p.promotion_status = 'COMPLETED' AND s.completed_at >= ? \
-                     ORDER BY {ORDER} LIMIT {MOST}"
+                     ORDER BY s.completed_at DESC LIMIT {MOST}"
                 );
                 within(FEW_ROWS, sqlx::query(&sql).bind(since).fetch_all(&self.pool)).await?
             }
@@ -281,14 +281,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn summary_counts(&self, id: PromotionId) -> Result<Counts, StoreError> {
-        let query = sqlx::query(
-            "SELECT published_count, success_count, fail_count, retry_success_count FROM campaign_promotion_summary \
-             WHERE promotion_id = ?",
-        );
-        let row = within(FEW_ROWS, query.bind(id.0).fetch_optional(&self.pool)).await?;
-        let Some(row) = row else { return Ok(Counts::default()) };
-        let count = |at: usize| row.try_get::<i32, _>(at).map(|count| u64::from(count.unsigned_abs()));
-        Ok(Counts { published: count(0)?, success: count(1)?, fail: count(2)?, retry_success: count(3)? })
+        within(FEW_ROWS, async { summary_counts(&mut *self.pool.acquire().await?, id).await }).await
     }
 
     /// When a promotion was completed, if it was.
@@ -366,4 +359,15 @@ pub(super) async fn move_status(
         .execute(connection)
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// The counts that stand in the summary.
+pub(super) async fn summary_counts(connection: &mut MySqlConnection, id: PromotionId) -> Result<Counts, StoreError> {
+    let query = sqlx::query(
+        "SELECT published_count, success_count, fail_count, retry_success_count FROM campaign_promotion_summary \
+         WHERE promotion_id = ?",
+    );
+    let Some(row) = query.bind(id.0).fetch_optional(connection).await? else { return Ok(Counts::default()) };
+    let count = |at: usize| row.try_get::<i32, _>(at).map(|count| u64::from(count.unsigned_abs()));
+    Ok(Counts { published: count(0)?, success: count(1)?, fail: count(2)?, retry_success: count(3)? })
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::error::{FEW_ROWS, within};
 use super::notifications::close_period;
-use super::promotions::{move_status, status_of};
+use super::promotions::{move_status, status_of, summary_counts};
 use super::sql::{TypeSql, text};
 use super::{Bounds, Store, StoreError};
 use crate::domain::{
@@ -65,15 +65,23 @@ pub struct PartitionProof {
 }
 
 /// A COMPLETED promotion that cannot be reopened while this lives.
-pub struct HeldCompleted(sqlx::Transaction<'static, sqlx::MySql>);
+pub struct HeldCompleted {
+    transaction: sqlx::Transaction<'static, sqlx::MySql>,
+    counts: Counts,
+}
 
 impl HeldCompleted {
+    /// The counts that its summary ended with.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
     /// Lets go of it.
     ///
     /// # Errors
     /// [`StoreError`]; it is let go of all the same.
     pub async fn release(self) -> Result<(), StoreError> {
-        within(FEW_ROWS, async { Ok(self.0.rollback().await?) }).await
+        within(FEW_ROWS, async { Ok(self.transaction.rollback().await?) }).await
     }
 }
 
@@ -260,7 +268,11 @@ impl Store {
         let query = sqlx::query("SELECT promotion_status FROM campaign_promotions WHERE promotion_id = ? FOR UPDATE");
         let row = within(FEW_ROWS, query.bind(promotion.0).fetch_optional(&mut *transaction)).await?;
         let status = row.map(|row| status_of(text(&row, 0)?)).transpose()?;
-        Ok((status == Some(PromotionStatus::Completed)).then_some(HeldCompleted(transaction)))
+        if status != Some(PromotionStatus::Completed) {
+            return Ok(None);
+        }
+        let counts = within(FEW_ROWS, summary_counts(&mut transaction, promotion)).await?;
+        Ok(Some(HeldCompleted { transaction, counts }))
     }
 
     /// Published and settled counts of the partitions that have targets, by their numbers, when all of them are published:

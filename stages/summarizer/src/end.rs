@@ -1,5 +1,7 @@
 //! The end of a promotion: proved by MySQL, written everywhere, and cleaned up behind.
 
+use std::time::Duration;
+
 use pipeline::crash;
 use pipeline::domain::{Partition, Promotion};
 use pipeline::metrics::{self, Completed};
@@ -8,9 +10,8 @@ use pipeline::store::PollScope;
 
 use crate::Tools;
 
-/// How long after its end the keys of a promotion are looked for: a crash, a late dispatcher or a failover can
-/// bring them back.
-const LEFTOVERS: chrono::TimeDelta = chrono::TimeDelta::days(1);
+/// How long after its end the keys of a promotion are looked for, where its public hash does not live longer.
+const LEFTOVERS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Completes the promotion if MySQL proves that every target is final; then marks that were lost are set, the public
 /// hash gets the same figures and its time to live, and the partition keys go. Each step may be repeated: a crash in between is
@@ -37,7 +38,8 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool>
     {
         tools.store.mark_again(promotion, bounds.first, bounds.last).await?;
     }
-    // An operator may requeue it at this very moment: then its keys are alive again, and stay.
+    // An operator may requeue it at this very moment: then its keys are alive again, and stay. It may also have been requeued
+    // and completed again since the proof: the figures are those of the end that is held.
     let Some(held) = tools.store.hold_completed(promotion.id).await? else { return Ok(false) };
     let config = &tools.context.config.summarizer;
     // A hash that is gone is made again, and one that was made of rebuilt partitions does not know when the last payout was
@@ -48,7 +50,7 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool>
         None => tools.store.completed_at(promotion.id).await?.map(|at| at.format("%Y%m%d%H%M%S").to_string()),
     };
     let (total, ttl) = (promotion.total_count, Some(config.summary_ttl));
-    tools.streams.write_summary(promotion.summary, total, counts, last.as_deref(), ttl).await?;
+    tools.streams.write_summary(promotion.summary, total, held.counts(), last.as_deref(), ttl).await?;
     crash::point("summarizer.ended_hash_written");
     let partitions: Vec<Partition> = promotion.partitions().collect();
     tools.streams.remove_partitions(&partitions, config.dead_ttl).await?;
@@ -57,10 +59,11 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool>
     Ok(true)
 }
 
-/// Removes what is left, or has come back, of promotions that ended lately. One that cannot be looked at must not keep
-/// the others' keys.
+/// Sets right what is left of promotions that ended, or has come back: a crash, a late dispatcher or a Redis that went back
+/// can bring back anything. One that cannot be looked at must not keep the others' keys.
 pub async fn remove_leftovers(tools: &Tools) -> anyhow::Result<()> {
-    for promotion in tools.store.promotions(PollScope::CompletedSince(tools.store.now() - LEFTOVERS)).await? {
+    let since = tools.store.now() - tools.context.config.summarizer.summary_ttl.max(LEFTOVERS);
+    for promotion in tools.store.promotions(PollScope::CompletedSince(since)).await? {
         if let Err(error) = set_right(tools, &promotion).await {
             metrics::error(tools.context.health.blame(&error));
             tracing::warn!(promotion = %promotion.id, error = format!("{error:#}"), "cannot look for what is left of a promotion");
@@ -71,9 +74,10 @@ pub async fn remove_leftovers(tools: &Tools) -> anyhow::Result<()> {
 
 async fn set_right(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
     let partitions: Vec<Partition> = promotion.partitions().collect();
-    // The public hash too may be from before the end (then it has no time to live), or gone with everything else.
+    // The public hash too may be from before the end (then it has no time to live), from before a requeue (then it has other
+    // figures), or gone with everything else.
     let right = match tools.streams.read_summary(promotion.summary).await? {
-        Some(hash) => hash.ttl.is_some(),
+        Some(hash) => hash.ttl.is_some() && hash.counts == tools.store.summary_counts(promotion.id).await?,
         None => has_expired(tools, promotion).await?,
     };
     if !right || tools.streams.existing(&partitions).await?.contains(&true) {

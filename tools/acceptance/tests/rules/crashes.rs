@@ -213,6 +213,21 @@ fn the_public_hash_of_an_ended_promotion_comes_back_after_a_flush() {
         let same = world.cache.public(summary).get("success_count") == before.get("success_count");
         (same && world.cache.run::<i64>(&["TTL", &key]) > 0).then_some(())
     });
+    // One from before a requeue has a time to live, and other figures.
+    world.cache.run::<i64>(&["HSET", &key, "fail_count", "3"]);
+    until("the hash has the figures of the end", secs(20), || {
+        (world.cache.public(summary).get("fail_count") == before.get("fail_count")).then_some(())
+    });
+    // Days later, for as long as the hash is promised.
+    world.sql.execute(&format!(
+        "UPDATE campaign_promotion_summary SET completed_at = completed_at - INTERVAL 3 DAY WHERE promotion_id = {}",
+        campaign.id
+    ));
+    world.cache.run::<()>(&["FLUSHALL"]);
+    until("the hash is there again", secs(20), || {
+        let after = world.cache.public(summary);
+        (after.get("success_count") == before.get("success_count")).then_some(())
+    });
     world.books(&campaign).assert_paid_and_closed();
 }
 
