@@ -20,12 +20,7 @@ pub struct Rules {
     pub max_attempts: u32,
     /// How long after its first use a key may still be sent: `money.key_retention` less its margin.
     pub key_lifetime: Duration,
-    /// How long after its first use a key may leave every question open before a person is told: [`UNANSWERED_FOR`].
-    pub unanswered_for: Duration,
 }
-
-/// An hour: a `money` that is ill for longer is a person's business in any case, and what waits is asked on.
-pub const UNANSWERED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// A request to `money` about a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -128,11 +123,9 @@ impl Rules {
             Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), false),
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), false),
             // A look-up that failed says nothing and uses up nothing.
-            Verdict::Executing | Verdict::Unknown => match self.unanswered(row, now) {
-                Some(waits) => write(Effect::Unknown(Some(waits)), false),
-                None => wait_on(row),
-            },
-            Verdict::NotExecuted | Verdict::Fault | Verdict::Cancelled => wait_on(row),
+            Verdict::Executing | Verdict::NotExecuted | Verdict::Unknown | Verdict::Fault | Verdict::Cancelled => {
+                wait_on(row)
+            }
         }
     }
 
@@ -162,7 +155,7 @@ impl Rules {
             }
             Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), resent),
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), resent),
-            Verdict::Executing => write(Effect::Unknown(self.unanswered(row, now)), false),
+            Verdict::Executing => write(Effect::Unknown(None), false),
             Verdict::RefusalNotListed | Verdict::Unknown | Verdict::NotSeen | Verdict::Cancelled => {
                 write(Effect::Unknown(None), resent)
             }
@@ -183,10 +176,9 @@ impl Rules {
             Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), false),
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), false),
             // Asked again after a backoff; an unanswered cancel never makes a row FAILED.
-            Verdict::Executing | Verdict::NotSeen | Verdict::Unknown => {
-                write(Effect::Unknown(self.unanswered(row, now)), false)
+            Verdict::Executing | Verdict::NotExecuted | Verdict::NotSeen | Verdict::Unknown | Verdict::Fault => {
+                write(Effect::Unknown(None), false)
             }
-            Verdict::NotExecuted | Verdict::Fault => write(Effect::Unknown(None), false),
         }
     }
 
@@ -213,10 +205,14 @@ impl Rules {
             // Sent again under the same key, a recorded refusal is only repeated, and judged anew.
             Some(Waits::Refusal) if !self.lookup => Next::Send(Request::Charge),
             Some(Waits::KeyReused | Waits::KeyExpired | Waits::Poison) => Next::Hold,
-            Some(Waits::Refusal) | None if !self.used_up(row) => Next::Send(Request::Charge),
-            // Out of attempts; or a person was told, who may be closing it at this very moment: then none is begun any more.
-            Some(Waits::UnknownOutcome | Waits::Refusal) | None if self.cancel => Next::Send(Request::Cancel),
-            Some(Waits::UnknownOutcome | Waits::Refusal) | None => hold(row, Waits::UnknownOutcome),
+            Some(Waits::UnknownOutcome | Waits::Refusal) | None if self.used_up(row) => {
+                if self.cancel {
+                    Next::Send(Request::Cancel)
+                } else {
+                    hold(row, Waits::UnknownOutcome)
+                }
+            }
+            Some(Waits::UnknownOutcome | Waits::Refusal) | None => Next::Send(Request::Charge),
         }
     }
 
@@ -231,19 +227,11 @@ impl Rules {
 
     /// The same, by when the key was first sent.
     pub(super) fn outlived(&self, first_sent_at: Option<NaiveDateTime>, now: NaiveDateTime) -> bool {
-        is_older(first_sent_at, now, self.key_lifetime)
+        first_sent_at.is_some_and(|first| {
+            let age = (now - first).to_std().unwrap_or(Duration::ZERO);
+            age >= self.key_lifetime
+        })
     }
-
-    /// Where `money` gives no answer about a key, question after question, no attempt is used up, and nothing else would ever
-    /// tell a person. It is asked on, at the slowest pace.
-    fn unanswered(&self, row: &ResultRow, now: NaiveDateTime) -> Option<Waits> {
-        let new = row.waits.is_none() && is_older(row.first_sent_at, now, self.unanswered_for);
-        new.then_some(Waits::UnknownOutcome)
-    }
-}
-
-fn is_older(first_sent_at: Option<NaiveDateTime>, now: NaiveDateTime, than: Duration) -> bool {
-    first_sent_at.is_some_and(|first| (now - first).to_std().unwrap_or(Duration::ZERO) >= than)
 }
 
 fn settle(row: &ResultRow) -> Next {
@@ -270,14 +258,7 @@ mod tests {
 
     const MINE: AttemptToken = AttemptToken(1);
     const ANOTHERS: AttemptToken = AttemptToken(2);
-    const HOUR: Duration = Duration::from_secs(3600);
-    const FULL: Rules = Rules {
-        lookup: true,
-        cancel: true,
-        max_attempts: 5,
-        key_lifetime: HOUR,
-        unanswered_for: HOUR.saturating_mul(3),
-    };
+    const FULL: Rules = Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: Duration::from_secs(3600) };
     const NO_CANCEL: Rules = Rules { cancel: false, ..FULL };
     const NO_LOOKUP: Rules = Rules { lookup: false, ..FULL };
     const NEITHER: Rules = Rules { lookup: false, cancel: false, ..FULL };
@@ -306,10 +287,6 @@ mod tests {
 
     fn old(row: ResultRow) -> ResultRow {
         ResultRow { first_sent_at: Some(now() - TimeDelta::hours(2)), ..row }
-    }
-
-    fn very_old(row: ResultRow) -> ResultRow {
-        ResultRow { first_sent_at: Some(now() - TimeDelta::hours(3)), ..row }
     }
 
     fn waiting(row: ResultRow, waits: Waits) -> ResultRow {
@@ -441,37 +418,6 @@ mod tests {
         for (line, (row, verdict, next)) in (1..).zip(table) {
             assert_eq!(FULL.cancelled(&row, verdict, now()), next, "line {line}: {verdict:?}");
         }
-    }
-
-    #[test]
-    fn a_key_that_leaves_every_question_open_for_long_is_left_to_a_person_and_asked_on() {
-        const LONG_LIVED: Rules = Rules { key_lifetime: Duration::MAX, ..FULL };
-        let (to_person, open) = (writes(Effect::Unknown(Some(Waits::UnknownOutcome))), writes(Effect::Unknown(None)));
-        let told = waiting(very_old(unknown(0)), Waits::Refusal);
-        for verdict in [Verdict::Unknown, Verdict::Executing] {
-            for (row, asked, cancelled) in [
-                (old(unknown(0)), Next::Park, open),
-                (very_old(unknown(0)), to_person, to_person),
-                // Who waits already goes on waiting for what it did.
-                (told, Next::Hold, open),
-            ] {
-                assert_eq!(LONG_LIVED.looked_up(&row, verdict, now()), asked, "{verdict:?} {row:?}");
-                assert_eq!(LONG_LIVED.cancelled(&row, verdict, now()), cancelled, "{verdict:?} {row:?}");
-            }
-        }
-        assert_eq!(LONG_LIVED.charged(&very_old(unknown(0)), Verdict::Executing, true, now()), to_person);
-        // A money that cannot be reached, turns us away or takes no token of ours is no matter of this key.
-        for verdict in [Verdict::NotExecuted, Verdict::Fault] {
-            assert_eq!(LONG_LIVED.looked_up(&very_old(unknown(0)), verdict, now()), Next::Park, "{verdict:?}");
-            assert_eq!(LONG_LIVED.cancelled(&very_old(unknown(0)), verdict, now()), open, "{verdict:?}");
-        }
-        // It is asked on, and ends by what is answered, but is not charged any more: a person may be closing it.
-        let waits = waiting(very_old(unknown(0)), Waits::UnknownOutcome);
-        assert_eq!(LONG_LIVED.redelivery(&waits, MINE, None, now()), Next::Send(Request::LookUp));
-        assert_eq!(LONG_LIVED.looked_up(&waits, Verdict::Paid, now()), writes(Effect::Paid));
-        assert_eq!(LONG_LIVED.looked_up(&waits, Verdict::NotSeen, now()), Next::Send(Request::Cancel));
-        let no_cancel = Rules { cancel: false, ..LONG_LIVED };
-        assert_eq!(no_cancel.looked_up(&waits, Verdict::NotSeen, now()), Next::Hold);
     }
 
     #[test]

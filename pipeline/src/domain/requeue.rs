@@ -239,8 +239,7 @@ mod tests {
     use super::*;
     use crate::domain::result::AttemptToken;
 
-    const HOUR: Duration = Duration::from_secs(3600);
-    const FULL: Rules = Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: HOUR, unanswered_for: HOUR };
+    const FULL: Rules = Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: Duration::from_secs(3600) };
     const NO_CANCEL: Rules = Rules { cancel: false, ..FULL };
     const NO_LOOKUP: Rules = Rules { lookup: false, ..FULL };
     const NEITHER: Rules = Rules { lookup: false, cancel: false, ..FULL };

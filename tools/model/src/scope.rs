@@ -113,13 +113,6 @@ impl Scope {
 
     /// The rules that the stages would run with.
     pub fn rules(&self) -> Rules {
-        Rules {
-            lookup: self.lookup,
-            cancel: self.cancel,
-            max_attempts: MAX_ATTEMPTS,
-            key_lifetime: KEY_LIFETIME,
-            // One tick of the clock, too.
-            unanswered_for: KEY_LIFETIME,
-        }
+        Rules { lookup: self.lookup, cancel: self.cancel, max_attempts: MAX_ATTEMPTS, key_lifetime: KEY_LIFETIME }
     }
 }

@@ -108,39 +108,6 @@ fn without_a_cancel_attempts_that_run_out_wait_for_a_person_and_are_never_failed
 }
 
 #[test]
-fn keys_that_are_never_answered_for_are_a_persons_and_hold_up_no_other_promotion() {
-    let world = patient().start();
-    world.money.faults(json!({"on": ["charge", "lookup"], "fail_after": 1.0}));
-    let sick = world.write(&Plan::points("SICK", 40));
-    let _stages = world.run(1);
-    until("nobody knows of anyone", LONG, || (sick.unknown(&world.sql) == 40).then_some(()));
-    sick.age(&world.sql, "2 HOUR");
-    until("all wait for a person", LONG, || {
-        let rows = world.books(&sick).rows;
-        rows.iter().all(|row| row.waits_for.as_deref() == Some("UNKNOWN_OUTCOME")).then_some(())
-    });
-    let books = world.books(&sick);
-    assert!(books.rows.iter().all(|row| row.waits_for.as_deref() == Some("UNKNOWN_OUTCOME")), "{:?}", books.overview());
-    // One promotion may run at a time, and this one gives its place up.
-    world.money.faults(json!({"on": ["lookup"], "fail_after": 1.0}));
-    let other = world.write(&Plan::points("SPRING", 40));
-    world.completed(&other, LONG);
-    // A person finds out about one at `money`; the others are asked on, and are answered in the end.
-    let row = &books.rows[0];
-    let paid = books.ledger.paid(&sick.key(row.customer, 1));
-    let money_key = paid[0].money_key.as_str();
-    let (target, id) = (row.id.to_string(), sick.id.to_string());
-    let args = ["resolve", &target, "--promotion", &id, "--paid", money_key, "--reason", "asked the bank", "--yes"];
-    world.promoctl(&args).ok().unwrap();
-    until("it is settled", LONG, || (world.cache.counts(&sick).settled() == 1).then_some(()));
-    world.money.heal();
-    world.completed(&sick, LONG);
-    for campaign in [&sick, &other] {
-        world.books(campaign).assert_paid_and_closed();
-    }
-}
-
-#[test]
 fn with_a_cancel_attempts_that_run_out_become_failed_only_when_the_key_is_burnt() {
     let world = patient().money(&["--fail-before", "1"]).unhurried().start();
     let campaign = world.write(&Plan::points("SPRING", 300));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::{NaiveDate, NaiveDateTime};
 use clap::{Parser, ValueEnum};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use pipeline::domain::decide::{Request, Rules, UNANSWERED_FOR};
+use pipeline::domain::decide::{Request, Rules};
 use pipeline::domain::ids::partition_key;
 use pipeline::domain::outcome::Verdict;
 use pipeline::domain::promotion::Defaults;
@@ -113,13 +113,7 @@ impl Example {
             token: TOKEN,
         };
         let lifetime = Duration::from_secs(86_400);
-        let rules = Rules {
-            lookup: true,
-            cancel: true,
-            max_attempts: 5,
-            key_lifetime: lifetime,
-            unanswered_for: UNANSWERED_FOR,
-        };
+        let rules = Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: lifetime };
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = Bytes::from_static(br#"{"data":{"moneyKey":"mk-000000123456"},"meta":{"result":"SUCCESS"}}"#);
