@@ -45,7 +45,7 @@ pub use operate::{
     Wanted, may_be_rescheduled, resumes_to,
 };
 pub use pin::{PinCipher, PinKeyError};
-pub use promotions::{Foreign, PollScope, Started};
+pub use promotions::{Foreign, PollScope, Started, SummaryRow};
 pub use proof::{HeldCompleted, PartitionProof, Proof, StatusCount};
 pub use results::Outcome;
 pub use schema::{Durability, Migrated};

@@ -14,6 +14,15 @@ use super::{Store, StoreError};
 use crate::domain::promotion::{Defaults, is_campaign_code};
 use crate::domain::{Amount, Counts, Event, Promotion, PromotionId, PromotionStatus, SummaryId};
 
+/// What a summary row says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SummaryRow {
+    /// How far the promotion is, as it was written last.
+    pub counts: Counts,
+    /// When it was completed, if it was.
+    pub completed_at: Option<NaiveDateTime>,
+}
+
 /// Which promotions a stage asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PollScope {
@@ -276,22 +285,12 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// The counts that stand in the summary.
+    /// What stands in the summary of a promotion.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn summary_counts(&self, id: PromotionId) -> Result<Counts, StoreError> {
-        within(FEW_ROWS, async { summary_counts(&mut *self.pool.acquire().await?, id).await }).await
-    }
-
-    /// When a promotion was completed, if it was.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn completed_at(&self, id: PromotionId) -> Result<Option<NaiveDateTime>, StoreError> {
-        let query = sqlx::query_scalar("SELECT completed_at FROM campaign_promotion_summary WHERE promotion_id = ?");
-        let at: Option<Option<NaiveDateTime>> = within(FEW_ROWS, query.bind(id.0).fetch_optional(&self.pool)).await?;
-        Ok(at.flatten())
+    pub async fn summary(&self, id: PromotionId) -> Result<SummaryRow, StoreError> {
+        within(FEW_ROWS, async { summary(&mut *self.pool.acquire().await?, id).await }).await
     }
 
     async fn fail_unusable(&self, id: PromotionId, problem: &str) -> Result<(), StoreError> {
@@ -361,13 +360,13 @@ pub(super) async fn move_status(
     Ok(done.rows_affected() == 1)
 }
 
-/// The counts that stand in the summary.
-pub(super) async fn summary_counts(connection: &mut MySqlConnection, id: PromotionId) -> Result<Counts, StoreError> {
+pub(super) async fn summary(connection: &mut MySqlConnection, id: PromotionId) -> Result<SummaryRow, StoreError> {
     let query = sqlx::query(
-        "SELECT published_count, success_count, fail_count, retry_success_count FROM campaign_promotion_summary \
-         WHERE promotion_id = ?",
+        "SELECT published_count, success_count, fail_count, retry_success_count, completed_at \
+         FROM campaign_promotion_summary WHERE promotion_id = ?",
     );
-    let Some(row) = query.bind(id.0).fetch_optional(connection).await? else { return Ok(Counts::default()) };
+    let Some(row) = query.bind(id.0).fetch_optional(connection).await? else { return Ok(SummaryRow::default()) };
     let count = |at: usize| row.try_get::<i32, _>(at).map(|count| u64::from(count.unsigned_abs()));
-    Ok(Counts { published: count(0)?, success: count(1)?, fail: count(2)?, retry_success: count(3)? })
+    let counts = Counts { published: count(0)?, success: count(1)?, fail: count(2)?, retry_success: count(3)? };
+    Ok(SummaryRow { counts, completed_at: row.try_get(4)? })
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::error::{FEW_ROWS, within};
 use super::notifications::close_period;
-use super::promotions::{move_status, status_of, summary_counts};
+use super::promotions::{SummaryRow, move_status, status_of, summary};
 use super::sql::{TypeSql, text};
 use super::{Bounds, Store, StoreError};
 use crate::domain::{
@@ -67,13 +67,13 @@ pub struct PartitionProof {
 /// A COMPLETED promotion that cannot be reopened while this lives.
 pub struct HeldCompleted {
     transaction: sqlx::Transaction<'static, sqlx::MySql>,
-    counts: Counts,
+    summary: SummaryRow,
 }
 
 impl HeldCompleted {
-    /// The counts that its summary ended with.
-    pub fn counts(&self) -> Counts {
-        self.counts
+    /// What its summary ended with.
+    pub fn summary(&self) -> SummaryRow {
+        self.summary
     }
 
     /// Lets go of it.
@@ -271,8 +271,8 @@ impl Store {
         if status != Some(PromotionStatus::Completed) {
             return Ok(None);
         }
-        let counts = within(FEW_ROWS, summary_counts(&mut transaction, promotion)).await?;
-        Ok(Some(HeldCompleted { transaction, counts }))
+        let summary = within(FEW_ROWS, summary(&mut transaction, promotion)).await?;
+        Ok(Some(HeldCompleted { transaction, summary }))
     }
 
     /// Published and settled counts of the partitions that have targets, by their numbers, when all of them are published:

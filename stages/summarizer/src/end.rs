@@ -6,7 +6,7 @@ use pipeline::crash;
 use pipeline::domain::{Partition, Promotion};
 use pipeline::metrics::{self, Completed};
 use pipeline::mutant::{self, Mutant};
-use pipeline::store::PollScope;
+use pipeline::store::{PollScope, SummaryRow};
 
 use crate::Tools;
 
@@ -38,19 +38,23 @@ pub async fn prove(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool>
     {
         tools.store.mark_again(promotion, bounds.first, bounds.last).await?;
     }
-    // An operator may requeue it at this very moment: then its keys are alive again, and stay. It may also have been requeued
-    // and completed again since the proof: the figures are those of the end that is held.
+    clear_away(tools, promotion).await
+}
+
+/// Gives the public hash of a COMPLETED promotion the figures of its summary row and its time to live, and removes the partition
+/// keys. Gives whether it is complete: an operator may requeue it at this very moment, and then its keys are alive again, and stay.
+async fn clear_away(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool> {
+    // It may have been requeued and completed again since it was proved: the figures are those of the end that is held.
     let Some(held) = tools.store.hold_completed(promotion.id).await? else { return Ok(false) };
-    let config = &tools.context.config.summarizer;
-    // A hash that is gone is made again, and one that was made of rebuilt partitions does not know when the last payout was
-    // completed; nothing was settled after the end.
+    let (config, summary) = (&tools.context.config.summarizer, held.summary());
+    // A hash that was made of rebuilt partitions does not know when the last payout was completed, and one from before a
+    // requeue is wrong about it; nothing was settled after the end.
     let hash = tools.streams.read_summary(promotion.summary).await?;
-    let last = match hash.and_then(|hash| hash.last_completed_at) {
-        Some(_) => None,
-        None => tools.store.completed_at(promotion.id).await?.map(|at| at.format("%Y%m%d%H%M%S").to_string()),
-    };
-    let (total, ttl) = (promotion.total_count, Some(config.summary_ttl));
-    tools.streams.write_summary(promotion.summary, total, held.counts(), last.as_deref(), ttl).await?;
+    let knows = hash.is_some_and(|hash| hash.counts == summary.counts && hash.last_completed_at.is_some());
+    let last = summary.completed_at.filter(|_| !knows).map(|at| at.format("%Y%m%d%H%M%S").to_string());
+    let left = config.summary_ttl.saturating_sub(age(tools, &summary).unwrap_or_default());
+    let total = promotion.total_count;
+    tools.streams.write_summary(promotion.summary, total, summary.counts, last.as_deref(), Some(left)).await?;
     crash::point("summarizer.ended_hash_written");
     let partitions: Vec<Partition> = promotion.partitions().collect();
     tools.streams.remove_partitions(&partitions, config.dead_ttl).await?;
@@ -74,21 +78,27 @@ pub async fn remove_leftovers(tools: &Tools) -> anyhow::Result<()> {
 
 async fn set_right(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> {
     let partitions: Vec<Partition> = promotion.partitions().collect();
+    let summary = tools.store.summary(promotion.id).await?;
+    let age = age(tools, &summary);
     // The public hash too may be from before the end (then it has no time to live), from before a requeue (then it has other
-    // figures), or gone with everything else.
+    // figures), or gone with everything else before its time.
     let right = match tools.streams.read_summary(promotion.summary).await? {
-        Some(hash) => hash.ttl.is_some() && hash.counts == tools.store.summary_counts(promotion.id).await?,
-        None => has_expired(tools, promotion).await?,
+        Some(hash) => hash.ttl.is_some() && hash.counts == summary.counts,
+        None => age.is_some_and(|age| age >= tools.context.config.summarizer.summary_ttl),
     };
-    if !right || tools.streams.existing(&partitions).await?.contains(&true) {
-        tracing::info!(promotion = %promotion.id, "setting the keys of a completed promotion right");
-        prove(tools, promotion).await?;
+    if right && !tools.streams.existing(&partitions).await?.contains(&true) {
+        return Ok(());
     }
+    tracing::info!(promotion = %promotion.id, "setting the keys of a completed promotion right");
+    // Whoever ended it may have died before the marks were set again; later only Redis can be wrong.
+    match age {
+        Some(age) if age >= LEFTOVERS => clear_away(tools, promotion).await?,
+        _ => prove(tools, promotion).await?,
+    };
     Ok(())
 }
 
-/// Whether the public hash of a completed promotion has outlived it for as long as it should.
-async fn has_expired(tools: &Tools, promotion: &Promotion) -> anyhow::Result<bool> {
-    let age = tools.store.completed_at(promotion.id).await?.map(|at| tools.store.now() - at);
-    Ok(age.and_then(|age| age.to_std().ok()).is_some_and(|age| age >= tools.context.config.summarizer.summary_ttl))
+/// How long ago a promotion was completed, if it was.
+fn age(tools: &Tools, summary: &SummaryRow) -> Option<Duration> {
+    summary.completed_at.map(|at| (tools.store.now() - at).to_std().unwrap_or_default())
 }

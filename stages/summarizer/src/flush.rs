@@ -30,7 +30,7 @@ pub async fn promotion(tools: &Tools, seen: &mut Seen, promotion: &Promotion) ->
     let before = match seen.flushed {
         Some(counts) => counts,
         // After a start of this process the summary row tells what had been reached.
-        None => tools.store.summary_counts(promotion.id).await?,
+        None => tools.store.summary(promotion.id).await?.counts,
     };
     let counts = if falls(sum, before) && !mutant::is(Mutant::PublicCountsFall) {
         // A stream that went back is being filled again: its counts are too low until everything that was settled
@@ -68,7 +68,7 @@ pub async fn halted(tools: &Tools, promotion: &Promotion) -> anyhow::Result<()> 
     let partitions: Vec<Partition> = promotion.partitions().collect();
     let states = tools.streams.partition_states(&partitions).await?;
     let sum: Counts = states.iter().map(|state| state.counts).sum();
-    let before = tools.store.summary_counts(promotion.id).await?;
+    let before = tools.store.summary(promotion.id).await?.counts;
     if sum == before || falls(sum, before) {
         return Ok(());
     }

@@ -213,10 +213,12 @@ fn the_public_hash_of_an_ended_promotion_comes_back_after_a_flush() {
         let same = world.cache.public(summary).get("success_count") == before.get("success_count");
         (same && world.cache.run::<i64>(&["TTL", &key]) > 0).then_some(())
     });
-    // One from before a requeue has a time to live, and other figures.
-    world.cache.run::<i64>(&["HSET", &key, "fail_count", "3"]);
+    // One from before a requeue has a time to live, other figures, and the time of the end before.
+    world.cache.run::<i64>(&["HSET", &key, "fail_count", "3", "last_completed_at", "20200101000000"]);
     until("the hash has the figures of the end", secs(20), || {
-        (world.cache.public(summary).get("fail_count") == before.get("fail_count")).then_some(())
+        let hash = world.cache.public(summary);
+        let later = hash.get("last_completed_at").is_some_and(|at| at.as_str() > "20200101000000");
+        (hash.get("fail_count") == before.get("fail_count") && later).then_some(())
     });
     // Days later, for as long as the hash is promised.
     world.sql.execute(&format!(
@@ -228,6 +230,8 @@ fn the_public_hash_of_an_ended_promotion_comes_back_after_a_flush() {
         let after = world.cache.public(summary);
         (after.get("success_count") == before.get("success_count")).then_some(())
     });
+    let left = world.cache.run::<i64>(&["TTL", &key]);
+    assert!((1..=4 * 86_400).contains(&left), "{left} s of the seven days are left after three");
     world.books(&campaign).assert_paid_and_closed();
 }
 
