@@ -4,6 +4,8 @@
 
 #[path = "money/answers.rs"]
 mod answers;
+#[path = "money/document.rs"]
+mod document;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
