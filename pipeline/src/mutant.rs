@@ -60,6 +60,8 @@ pub enum Mutant {
     SentAgainWithoutLookUp,
     /// The cancel is never asked.
     CancelIsNotAsked,
+    /// A key that leaves every question open is asked about for ever, and nobody is told.
+    UnansweredForEver,
     /// A key is sent however old it is.
     NoRetentionFence,
     /// Whether the promotion still runs is not asked before a call.
@@ -152,7 +154,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::TimeoutMeansFailed,
         Self::LostAnswerMeansFailed,
         Self::UnavailableMeansFailed,
@@ -169,6 +171,7 @@ impl Mutant {
         Self::UnpayableIsCalled,
         Self::SentAgainWithoutLookUp,
         Self::CancelIsNotAsked,
+        Self::UnansweredForEver,
         Self::NoRetentionFence,
         Self::StopIsNotChecked,
         Self::NoVisibilityMargin,

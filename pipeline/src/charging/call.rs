@@ -168,6 +168,8 @@ fn written(item: Box<Item>, write: Write, answer: Answer) -> Finished {
             }
             (None, answer.message)
         }
+        // What was wrong before stands until something else is.
+        Effect::Reopened => (None, None),
         Effect::Failed | Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled | Effect::Unknown(_) => {
             (Some(answer.code.into_owned()), answer.message)
         }

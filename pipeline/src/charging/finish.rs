@@ -147,7 +147,7 @@ fn is_written(outcome: &Outcome, row: &ResultRow) -> Option<bool> {
         Effect::NotExecuted | Effect::NotCalled if !row.may_have_executed => {
             Some(row.status == ProcessStatus::Retrying)
         }
-        Effect::NotExecuted | Effect::NotCalled | Effect::GiveUp | Effect::Unknown(_) => None,
+        Effect::NotExecuted | Effect::NotCalled | Effect::GiveUp | Effect::Unknown(_) | Effect::Reopened => None,
     }
 }
 
@@ -156,7 +156,7 @@ fn tell(outcome: &Outcome, row: &ResultRow) {
     let others = match outcome.write.effect {
         Effect::Paid => row.status == ProcessStatus::Failed,
         Effect::Failed | Effect::GiveUp => row.status == ProcessStatus::Success,
-        Effect::NotExecuted | Effect::NotCalled | Effect::Unknown(_) => row.status.is_final(),
+        Effect::NotExecuted | Effect::NotCalled | Effect::Unknown(_) | Effect::Reopened => row.status.is_final(),
     };
     if others || row.generation != outcome.row.generation {
         metrics::late_writes_refused(1);
@@ -165,7 +165,7 @@ fn tell(outcome: &Outcome, row: &ResultRow) {
     match outcome.write.effect {
         Effect::Unknown(_) => metrics::retried(RetryReason::UnknownOutcome),
         Effect::NotExecuted | Effect::GiveUp => metrics::retried(RetryReason::NotExecuted),
-        Effect::Paid | Effect::Failed | Effect::NotCalled => {}
+        Effect::Paid | Effect::Failed | Effect::NotCalled | Effect::Reopened => {}
     }
 }
 

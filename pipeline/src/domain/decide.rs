@@ -20,7 +20,12 @@ pub struct Rules {
     pub max_attempts: u32,
     /// How long after its first use a key may still be sent: `money.key_retention` less its margin.
     pub key_lifetime: Duration,
+    /// How long nothing may be learnt about a key before a person is told: [`UNANSWERED_FOR`].
+    pub unanswered_for: Duration,
 }
+
+/// An hour: a `money` that leaves questions open for longer is a person's business.
+pub const UNANSWERED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// A request to `money` about a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -123,9 +128,10 @@ impl Rules {
             Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), false),
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), false),
             // A look-up that failed says nothing and uses up nothing.
-            Verdict::Executing | Verdict::NotExecuted | Verdict::Unknown | Verdict::Fault | Verdict::Cancelled => {
-                wait_on(row)
+            Verdict::Executing | Verdict::NotExecuted | Verdict::Unknown | Verdict::Cancelled => {
+                self.unanswered(row, now)
             }
+            Verdict::Fault => wait_on(row),
         }
     }
 
@@ -137,13 +143,14 @@ impl Rules {
             Verdict::Refused => write(Effect::Failed, resent),
             Verdict::NotExecuted => {
                 let used_up = row.retry_count.saturating_add(1).saturating_add(u32::from(resent)) >= self.max_attempts;
-                if used_up && self.cancel && !self.expired(row, now) {
-                    return Next::Send(Request::Cancel);
-                }
+                let may_cancel = self.cancel && !self.expired(row, now);
                 match (used_up, resent) {
                     (false, false) => write(Effect::NotExecuted, false),
                     // It says nothing about the attempt before, whatever the row says by now.
                     (false, true) => write(Effect::Unknown(None), true),
+                    (true, false) if may_cancel => Next::Send(Request::Cancel),
+                    // Counted before the cancel is asked, which may never be answered.
+                    (true, true) if may_cancel => write(Effect::Unknown(None), true),
                     (true, _) if self.expired(row, now) => write(Effect::Unknown(Some(Waits::KeyExpired)), resent),
                     (true, false) => write(Effect::GiveUp, false),
                     (true, true) => write(Effect::Unknown(Some(Waits::UnknownOutcome)), true),
@@ -155,7 +162,8 @@ impl Rules {
             }
             Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), resent),
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), resent),
-            Verdict::Executing => write(Effect::Unknown(None), false),
+            // Uses up nothing, unless it goes on for ever.
+            Verdict::Executing => write(Effect::Unknown(None), resent && self.long_since(row.first_sent_at, now)),
             Verdict::RefusalNotListed | Verdict::Unknown | Verdict::NotSeen | Verdict::Cancelled => {
                 write(Effect::Unknown(None), resent)
             }
@@ -176,9 +184,15 @@ impl Rules {
             Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), false),
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), false),
             // Asked again after a backoff; an unanswered cancel never makes a row FAILED.
-            Verdict::Executing | Verdict::NotExecuted | Verdict::NotSeen | Verdict::Unknown | Verdict::Fault => {
+            Verdict::Executing | Verdict::NotExecuted | Verdict::NotSeen | Verdict::Unknown | Verdict::Fault
+                if !row.may_have_executed =>
+            {
                 write(Effect::Unknown(None), false)
             }
+            Verdict::Executing | Verdict::NotExecuted | Verdict::NotSeen | Verdict::Unknown => {
+                self.unanswered(row, now)
+            }
+            Verdict::Fault => wait_on(row),
         }
     }
 
@@ -212,8 +226,23 @@ impl Rules {
                     hold(row, Waits::UnknownOutcome)
                 }
             }
-            Some(Waits::UnknownOutcome | Waits::Refusal) | None => Next::Send(Request::Charge),
+            // A person was told, who may be closing it at this very moment: that is taken back before it is charged.
+            Some(Waits::UnknownOutcome | Waits::Refusal) => write(Effect::Reopened, false),
+            None => Next::Send(Request::Charge),
         }
+    }
+
+    /// A question was left open. Where nothing is learnt about a key for long, a person is told; it is asked on, at the
+    /// slowest pace.
+    fn unanswered(&self, row: &ResultRow, now: NaiveDateTime) -> Next {
+        if row.waits.is_none() && self.long_since(row.updated_at, now) {
+            return write(Effect::Unknown(Some(Waits::UnknownOutcome)), false);
+        }
+        wait_on(row)
+    }
+
+    fn long_since(&self, then: Option<NaiveDateTime>, now: NaiveDateTime) -> bool {
+        then.is_some_and(|then| is_older(then, self.unanswered_for, now))
     }
 
     fn used_up(&self, row: &ResultRow) -> bool {
@@ -227,11 +256,12 @@ impl Rules {
 
     /// The same, by when the key was first sent.
     pub(super) fn outlived(&self, first_sent_at: Option<NaiveDateTime>, now: NaiveDateTime) -> bool {
-        first_sent_at.is_some_and(|first| {
-            let age = (now - first).to_std().unwrap_or(Duration::ZERO);
-            age >= self.key_lifetime
-        })
+        first_sent_at.is_some_and(|first| is_older(first, self.key_lifetime, now))
     }
+}
+
+fn is_older(then: NaiveDateTime, than: Duration, now: NaiveDateTime) -> bool {
+    (now - then).to_std().unwrap_or(Duration::ZERO) >= than
 }
 
 fn settle(row: &ResultRow) -> Next {
@@ -258,7 +288,11 @@ mod tests {
 
     const MINE: AttemptToken = AttemptToken(1);
     const ANOTHERS: AttemptToken = AttemptToken(2);
-    const FULL: Rules = Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: Duration::from_secs(3600) };
+    /// In which order these two pass, decides between a person who is told and a key that is not sent.
+    const LIFETIME: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_secs(600);
+    const FULL: Rules =
+        Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: LIFETIME, unanswered_for: LONG };
     const NO_CANCEL: Rules = Rules { cancel: false, ..FULL };
     const NO_LOOKUP: Rules = Rules { lookup: false, ..FULL };
     const NEITHER: Rules = Rules { lookup: false, cancel: false, ..FULL };
@@ -278,6 +312,7 @@ mod tests {
             first_sent_at: Some(now() - TimeDelta::minutes(1)),
             waits: None,
             token: MINE,
+            updated_at: Some(now() - TimeDelta::minutes(1)),
         }
     }
 
@@ -287,6 +322,12 @@ mod tests {
 
     fn old(row: ResultRow) -> ResultRow {
         ResultRow { first_sent_at: Some(now() - TimeDelta::hours(2)), ..row }
+    }
+
+    /// First sent twenty minutes ago, and nothing learnt since.
+    fn long_open(row: ResultRow) -> ResultRow {
+        let then = Some(now() - TimeDelta::minutes(20));
+        ResultRow { first_sent_at: then, updated_at: then, ..row }
     }
 
     fn waiting(row: ResultRow, waits: Waits) -> ResultRow {
@@ -363,6 +404,7 @@ mod tests {
             (FULL, row(), Verdict::NotExecuted, false, writes(Effect::NotExecuted)),
             (FULL, unknown(0), Verdict::NotExecuted, true, adds(Effect::Unknown(None))),
             (FULL, last, Verdict::NotExecuted, false, Next::Send(Request::Cancel)),
+            (FULL, unknown(3), Verdict::NotExecuted, true, adds(Effect::Unknown(None))),
             (FULL, old(last), Verdict::NotExecuted, false, writes(Effect::Unknown(Some(Waits::KeyExpired)))),
             (NO_CANCEL, last, Verdict::NotExecuted, false, writes(Effect::GiveUp)),
             (NO_CANCEL, unknown(3), Verdict::NotExecuted, true, adds(Effect::Unknown(Some(Waits::UnknownOutcome)))),
@@ -410,14 +452,66 @@ mod tests {
             (unknown(4), Verdict::Paid, writes(Effect::Paid)),
             (unknown(4), Verdict::Refused, writes(Effect::Failed)),
             (unknown(4), Verdict::RefusalNotListed, writes(Effect::Unknown(Some(Waits::Refusal)))),
-            (unknown(4), Verdict::Executing, writes(Effect::Unknown(None))),
-            (unknown(4), Verdict::Unknown, writes(Effect::Unknown(None))),
-            (unknown(4), Verdict::NotExecuted, writes(Effect::Unknown(None))),
-            (unknown(4), Verdict::Fault, writes(Effect::Unknown(None))),
+            (unknown(4), Verdict::Executing, Next::Park),
+            (unknown(4), Verdict::Unknown, Next::Park),
+            (unknown(4), Verdict::NotExecuted, Next::Park),
+            (unknown(4), Verdict::Fault, Next::Park),
+            // The only attempt that was turned away is not proved so by the cancel that was left open.
+            (ResultRow { retry_count: 4, ..row() }, Verdict::Unknown, writes(Effect::Unknown(None))),
+            (ResultRow { retry_count: 4, ..row() }, Verdict::Fault, writes(Effect::Unknown(None))),
         ];
         for (line, (row, verdict, next)) in (1..).zip(table) {
             assert_eq!(FULL.cancelled(&row, verdict, now()), next, "line {line}: {verdict:?}");
         }
+    }
+
+    #[test]
+    fn a_key_about_which_nothing_is_learnt_for_long_is_left_to_a_person_and_asked_on() {
+        let to_person = writes(Effect::Unknown(Some(Waits::UnknownOutcome)));
+        let told = waiting(long_open(unknown(4)), Waits::Refusal);
+        for verdict in [Verdict::Unknown, Verdict::Executing, Verdict::NotExecuted] {
+            // Who waits already goes on waiting for what it did.
+            for (row, next) in [(unknown(4), Next::Park), (long_open(unknown(4)), to_person), (told, Next::Hold)] {
+                assert_eq!(FULL.looked_up(&row, verdict, now()), next, "{verdict:?} {row:?}");
+                assert_eq!(FULL.cancelled(&row, verdict, now()), next, "{verdict:?} {row:?}");
+            }
+        }
+        // A fault of ours stops the promotion, and is no matter of this key.
+        assert_eq!(FULL.looked_up(&long_open(unknown(4)), Verdict::Fault, now()), Next::Park);
+        assert_eq!(FULL.cancelled(&long_open(unknown(4)), Verdict::Fault, now()), Next::Park);
+        // A key sent long ago that was given new attempts now is not open for long.
+        let requeued = ResultRow { updated_at: Some(now()), ..long_open(unknown(0)) };
+        assert_eq!(FULL.looked_up(&requeued, Verdict::Unknown, now()), Next::Park);
+        // Executing for ever, where there is nothing but the charge to ask by: it uses up its attempts.
+        assert_eq!(FULL.charged(&long_open(unknown(0)), Verdict::Executing, true, now()), adds(Effect::Unknown(None)));
+        assert_eq!(FULL.charged(&unknown(0), Verdict::Executing, true, now()), writes(Effect::Unknown(None)));
+        let waits = waiting(long_open(unknown(0)), Waits::UnknownOutcome);
+        assert_eq!(FULL.redelivery(&waits, MINE, None, now()), Next::Send(Request::LookUp));
+        assert_eq!(FULL.looked_up(&waits, Verdict::Paid, now()), writes(Effect::Paid));
+    }
+
+    #[test]
+    fn what_a_person_may_be_closing_is_not_charged_before_that_is_taken_back() {
+        for rules in [FULL, NO_CANCEL, NO_LOOKUP, NEITHER] {
+            for waits in Waits::ALL {
+                let row = waiting(unknown(1), waits);
+                let asked = match rules.redelivery(&row, MINE, None, now()) {
+                    Next::Send(Request::LookUp) => rules.looked_up(&row, Verdict::NotSeen, now()),
+                    other => other,
+                };
+                let next = match waits {
+                    // Judged anew by its own record, which is all that repeating it gives.
+                    Waits::Refusal if !rules.lookup => Next::Send(Request::Charge),
+                    Waits::Refusal | Waits::UnknownOutcome => writes(Effect::Reopened),
+                    Waits::KeyReused | Waits::KeyExpired | Waits::Poison => Next::Hold,
+                };
+                assert_eq!(asked, next, "{waits:?}, look-up {}, cancel {}", rules.lookup, rules.cancel);
+            }
+        }
+        assert_eq!(FULL.looked_up(&unknown(1), Verdict::NotSeen, now()), Next::Send(Request::Charge));
+        let used_up = waiting(unknown(4), Waits::UnknownOutcome);
+        assert_eq!(FULL.looked_up(&used_up, Verdict::NotSeen, now()), Next::Send(Request::Cancel));
+        assert_eq!(NO_CANCEL.looked_up(&used_up, Verdict::NotSeen, now()), Next::Hold);
     }
 
     #[test]

@@ -239,7 +239,8 @@ mod tests {
     use super::*;
     use crate::domain::result::AttemptToken;
 
-    const FULL: Rules = Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: Duration::from_secs(3600) };
+    const HOUR: Duration = Duration::from_secs(3600);
+    const FULL: Rules = Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: HOUR, unanswered_for: HOUR };
     const NO_CANCEL: Rules = Rules { cancel: false, ..FULL };
     const NO_LOOKUP: Rules = Rules { lookup: false, ..FULL };
     const NEITHER: Rules = Rules { lookup: false, cancel: false, ..FULL };
@@ -258,6 +259,7 @@ mod tests {
             first_sent_at: Some(now() - ago),
             waits: None,
             token: AttemptToken(1),
+            updated_at: None,
         }
     }
 

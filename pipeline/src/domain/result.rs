@@ -103,6 +103,8 @@ pub struct ResultRow {
     pub waits: Option<Waits>,
     /// Whose intent it carries.
     pub token: AttemptToken,
+    /// When anything was last written about it before it was read, or nothing where that does not matter. Local time.
+    pub updated_at: Option<NaiveDateTime>,
 }
 
 impl ResultRow {
@@ -209,6 +211,7 @@ mod tests {
             first_sent_at: None,
             waits: None,
             token: AttemptToken(0),
+            updated_at: None,
         }
     }
 

@@ -106,6 +106,7 @@ impl Store {
                     first_sent_at: Some(now),
                     waits: None,
                     token,
+                    updated_at: Some(now),
                 };
                 Ok(Some(targets.into_iter().map(|target| Payout { target, row }).collect()))
             }

@@ -152,7 +152,7 @@ fn is_plain_payment(outcome: &Outcome) -> bool {
 
 /// What `paid.sql` and `paid_range.sql` prove where they matched.
 fn paid_row(outcome: &Outcome) -> ResultRow {
-    ResultRow { status: ProcessStatus::Success, ..outcome.row }
+    ResultRow { status: ProcessStatus::Success, updated_at: None, ..outcome.row }
 }
 
 fn effect_code(effect: Effect) -> &'static str {
@@ -164,13 +164,16 @@ fn effect_code(effect: Effect) -> &'static str {
         Effect::GiveUp => "GIVE_UP",
         Effect::NotCalled => "NOT_CALLED",
         Effect::Unknown(_) => "UNKNOWN",
+        Effect::Reopened => "REOPENED",
     }
 }
 
 fn waits_code(effect: Effect) -> Option<&'static str> {
     match effect {
         Effect::Unknown(waits) => waits.map(Waits::code),
-        Effect::Paid | Effect::Failed | Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled => None,
+        Effect::Paid | Effect::Failed | Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled | Effect::Reopened => {
+            None
+        }
     }
 }
 
@@ -197,5 +200,6 @@ pub(super) fn result_row(row: &MySqlRow, at: usize) -> Result<ResultRow, StoreEr
         first_sent_at: row.try_get::<Option<NaiveDateTime>, _>(at + 5)?,
         waits: waits.map(|code| Waits::from_code(&code).ok_or_else(|| unknown("waits_for"))).transpose()?,
         token: AttemptToken(row.try_get::<i64, _>(at + 7)?.cast_unsigned()),
+        updated_at: row.try_get::<Option<NaiveDateTime>, _>(at + 8)?,
     })
 }

@@ -103,8 +103,41 @@ async fn what_each_outcome_does_to_each_row() {
         let row = tables.record(before, target, MINE, *effect, *another).await;
         let seen = (row.status, row.retry_count, row.may_have_executed, row.waits);
         assert_eq!(seen, *after, "line {target}: {status} {effect:?}");
-        assert_eq!(row, tables.read(target).await, "line {target}: what is told is what stands there");
+        let stands = ResultRow { updated_at: row.updated_at, ..tables.read(target).await };
+        assert_eq!(row, stands, "line {target}: what is told is what stands there");
     }
+}
+
+#[tokio::test]
+async fn a_row_is_taken_back_from_a_person_where_that_may_be_and_from_nobody_who_has_closed_it() {
+    let waits = Waits::ALL.map(Some).into_iter().chain([None]);
+    let tables = tables(PayoutType::point(), 7).await;
+    for (target, waits) in (1..).zip(waits) {
+        let mut row = tables.begin(&[target], MINE, Claim::First).await[0];
+        for effect in [Effect::Unknown(None), Effect::Unknown(waits)] {
+            row = tables.record(row, target, MINE, effect, false).await;
+        }
+        assert_eq!(row.waits, waits);
+        let after = tables.record(row, target, ANOTHERS, Effect::Reopened, false).await;
+        let left = waits.filter(|waits| !matches!(waits, Waits::UnknownOutcome | Waits::Refusal));
+        assert_eq!(after, ResultRow { waits: left, updated_at: after.updated_at, ..row }, "{waits:?}");
+    }
+    tables.row(7, "FAILED", 1, true, ANOTHERS).await;
+    let closed = tables.read(7).await;
+    assert_eq!(tables.record(closed, 7, MINE, Effect::Reopened, false).await, closed);
+}
+
+#[tokio::test]
+async fn when_a_row_was_last_written_is_read_with_it_and_a_question_left_open_writes_nothing() {
+    let tables = tables(PayoutType::point(), 2).await;
+    let fresh = tables.begin(&[1], MINE, Claim::First).await[0];
+    let unknown = tables.record(fresh, 1, MINE, Effect::Unknown(None), false).await;
+    assert!(unknown.updated_at.is_some() && unknown.updated_at >= fresh.updated_at, "{fresh:?} {unknown:?}");
+    tables.sql("UPDATE campaign_promotion_point_results SET updated_at = '2026-01-02 03:04:05'").await;
+    // Taken up again and again, to be asked about.
+    let again = tables.begin(&[1], ANOTHERS, Claim::Again).await[0];
+    assert_eq!(again.updated_at.unwrap().to_string(), "2026-01-02 03:04:05");
+    assert_eq!(tables.read(1).await, again);
 }
 
 #[tokio::test]

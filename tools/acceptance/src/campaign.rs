@@ -211,6 +211,25 @@ impl Campaign {
         format!("campaign_promotion_{}_results", self.kind.name())
     }
 
+    /// As if so much time had passed since anything became known of it: `2 HOUR`.
+    pub fn age(&self, sql: &Sql, interval: &str) {
+        let results = self.results_table();
+        sql.execute(&format!(
+            "UPDATE {results} SET first_sent_at = first_sent_at - INTERVAL {interval}, updated_at = updated_at - INTERVAL {interval} \
+             WHERE promotion_id = {}",
+            self.id
+        ));
+    }
+
+    /// How many of its outcomes are unknown.
+    pub fn unknown(&self, sql: &Sql) -> i64 {
+        let results = self.results_table();
+        sql.number(&format!(
+            "SELECT COUNT(*) FROM {results} WHERE promotion_id = {} AND process_status = 'PENDING' AND may_have_executed = 1",
+            self.id
+        ))
+    }
+
     /// The column with a target's id.
     pub fn id_column(&self) -> String {
         format!("{}_target_id", self.kind.name())

@@ -5,7 +5,7 @@ use pipeline::domain::result::{Counter, ProcessStatus, Waits};
 
 use crate::model::{Action, Who};
 use crate::money::Key;
-use crate::scope::Scope;
+use crate::scope::{MAX_ATTEMPTS, Scope};
 use crate::state::{Requeue, State, Task};
 use crate::store::Promotion;
 use crate::streams::{HELD, index};
@@ -65,7 +65,7 @@ fn counts_broken(state: &State) -> Option<&'static str> {
 }
 
 /// Whether a request under this key, late or about to be sent, can still be executed.
-fn may_still_be_paid(state: &State, key: usize) -> bool {
+pub fn may_still_be_paid(state: &State, key: usize) -> bool {
     let on_its_way = state.money.late[key] > 0
         || state.tasks.iter().any(|task| match task {
             Task::Calling { request: Request::Charge, row, .. } => {
@@ -113,7 +113,10 @@ pub fn done(state: &State, scope: &Scope) -> bool {
             let expired = row.first_sent_at.is_some_and(|first| first < state.now);
             let nothing_better = match row.waits {
                 None => false,
-                Some(Waits::UnknownOutcome) => !scope.cancel || expired,
+                // A key that is known by its look-up not to be executed, and has attempts left, gets them.
+                Some(Waits::UnknownOutcome) => {
+                    expired || (!scope.cancel && u32::from(row.retry_count) + 1 >= MAX_ATTEMPTS)
+                }
                 Some(Waits::Refusal) => key == Key::RefusedNotListed || key == Key::Burnt || expired,
                 Some(Waits::KeyExpired | Waits::KeyReused | Waits::Poison) => true,
             };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipeline::domain::Unpayable;
-use pipeline::domain::decide::{Next, Request, Rules, Write};
+use pipeline::domain::decide::{Next, Request, Rules, UNANSWERED_FOR, Write};
 use pipeline::domain::outcome::{Effect, Verdict};
 use pipeline::domain::result::{AttemptToken, ProcessStatus, ResultRow};
 
@@ -76,10 +76,21 @@ impl Judge {
         self.patch(&row, false, self.rules.redelivery(&row, mine, unpayable, local_time(now)))
     }
 
-    /// After an answer.
-    pub fn answered(&self, request: Request, row: Row, resent: bool, verdict: Verdict, now: u8) -> Next {
-        let row = row.to_domain();
-        let time = local_time(now);
+    /// After an answer. One that leaves open what was asked may be the last of many, over the time after which a person is
+    /// told.
+    pub fn answered(
+        &self,
+        request: Request,
+        row: Row,
+        resent: bool,
+        (verdict, long_open): (Verdict, bool),
+        now: u8,
+    ) -> Next {
+        let (mut row, mut time) = (row.to_domain(), local_time(now));
+        if long_open {
+            row.updated_at = Some(time);
+            time += UNANSWERED_FOR;
+        }
         let failed = |mutant, is: Verdict| self.is(mutant) && verdict == is;
         match request {
             Request::LookUp if failed(Mutant::NotSeenMeansFailed, Verdict::NotSeen) => write(Effect::Failed, false),
@@ -136,7 +147,9 @@ impl Judge {
                 | Next::Hold
                 | Next::Write(Write { effect: Effect::Unknown(_) | Effect::GiveUp, .. })
         );
+        let reopened = next == write(Effect::Reopened, false);
         match next {
+            _ if reopened && self.is(Mutant::HeldIsCharged) => Next::Send(Request::Charge),
             _ if exhausted && unresolved => write(Effect::Failed, resent),
             Next::Send(Request::Cancel) if self.is(Mutant::CancelNotAsked) => write(Effect::GiveUp, resent),
             other => other,

@@ -59,6 +59,8 @@ pub struct Exchange {
     pub money: Money,
     /// Whether it is a fault.
     pub fault: bool,
+    /// Whether it leaves open what was asked, as every answer has for long.
+    pub long_open: bool,
 }
 
 impl Money {
@@ -88,7 +90,8 @@ impl Money {
     /// What may become of a charge.
     pub fn charge(self, key: usize, now: u8, scope: &Scope) -> Vec<Exchange> {
         let mut may = Vec::with_capacity(6);
-        let mut push = |what, verdict, money, fault| may.push(Exchange { what, verdict, money, fault });
+        let mut push =
+            |what, verdict, money, fault| may.push(Exchange { what, verdict, money, fault, long_open: false });
         match self.keys[key] {
             Key::NotSeen => {
                 push("charge: paid", Verdict::Paid, self.know(key, Key::Paid, now), false);
@@ -105,6 +108,7 @@ impl Money {
         }
         push("charge: 429", Verdict::NotExecuted, self, false);
         push("charge: no answer", Verdict::Unknown, self.send_late(key), true);
+        may.extend(self.long_executing("charge: executing, and for long", key));
         may
     }
 
@@ -115,10 +119,14 @@ impl Money {
             Key::Paid => ("look-up: paid", Verdict::Paid),
             known => ("look-up: not paid", self.recorded(known, scope)),
         };
-        vec![
-            Exchange { what, verdict, money: self, fault: false },
-            Exchange { what: "look-up: no answer", verdict: Verdict::Unknown, money: self, fault: true },
-        ]
+        let unknown = Verdict::Unknown;
+        let mut may = vec![
+            Exchange { what, verdict, money: self, fault: false, long_open: false },
+            Exchange { what: "look-up: no answer", verdict: unknown, money: self, fault: true, long_open: false },
+            Exchange { what: "look-up: none for long", verdict: unknown, money: self, fault: true, long_open: true },
+        ];
+        may.extend(self.long_executing("look-up: executing, and for long", key));
+        may
     }
 
     /// What may become of a cancel.
@@ -129,19 +137,23 @@ impl Money {
             Key::Paid => ("cancel: too late, paid", Verdict::Paid, self),
             known => ("cancel: answered from the record", self.recorded(known, scope), self),
         };
-        let mut may = vec![
-            Exchange { what, verdict, money: after, fault: false },
-            Exchange { what: "cancel: lost", verdict: Verdict::Unknown, money: self, fault: true },
-        ];
+        let mut may = vec![Exchange { what, verdict, money: after, fault: false, long_open: false }];
+        let mut lose = |what, money, long_open| {
+            may.push(Exchange { what, verdict: Verdict::Unknown, money, fault: true, long_open });
+        };
+        lose("cancel: lost", self, false);
+        lose("cancel: lost, as others for long", self, true);
         if after != self {
-            may.push(Exchange {
-                what: "cancel: done, answer lost",
-                verdict: Verdict::Unknown,
-                money: after,
-                fault: true,
-            });
+            lose("cancel: done, answer lost", after, false);
+            lose("cancel: done, answer lost, as others for long", after, true);
         }
+        may.extend(self.long_executing("cancel: executing, and for long", key));
         may
+    }
+
+    fn long_executing(self, what: &'static str, key: usize) -> Option<Exchange> {
+        let exchange = Exchange { what, verdict: Verdict::Executing, money: self, fault: false, long_open: true };
+        (self.keys[key] == Key::Executing).then_some(exchange)
     }
 
     fn recorded(&self, key: Key, scope: &Scope) -> Verdict {

@@ -93,13 +93,15 @@ pub enum Mutant {
     RetryingIsNotFenced,
     /// Used up, with a cancel that proves nothing any more: given up.
     GiveUpAfterExpiry,
+    /// What waits for a person is charged without being taken back from that person first.
+    HeldIsCharged,
     /// The retrier looks up, resends and cancels an unpayable target whose payer crashed.
     UnpayableIsRetried,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::NoIntent,
         Self::PayerLeavesPendingAlone,
         Self::PayerCallsAnyPending,
@@ -146,5 +148,6 @@ impl Mutant {
         Self::RetryingIsNotFenced,
         Self::GiveUpAfterExpiry,
         Self::UnpayableIsRetried,
+        Self::HeldIsCharged,
     ];
 }

@@ -6,7 +6,9 @@ use crate::explore::{Report, Search, explore};
 use crate::model::Model;
 use crate::mutant::Mutant;
 use crate::scope::{Faults, Scope};
-use crate::scopes::{aged, cancel_only, full, lookup_only, neither, requeued, stopped, unpayable, with_codes};
+use crate::scopes::{
+    aged, attended, cancel_only, full, lookup_only, neither, requeued, stopped, unpayable, with_codes,
+};
 
 /// What taking the rule away must show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,6 +130,7 @@ fn expected(mutant: Mutant) -> Expected {
         }
         Mutant::PublishWithoutCompare => Caught(Scope { name: "two dispatchers", ..full(0).stages(2, 1, 1) }),
         Mutant::UnpayableIsRetried => Caught(unpayable("unpayable", full(1))),
+        Mutant::HeldIsCharged => Caught(attended("person", full(2))),
         Mutant::ForgetfulRowDecides => Caught(neither(2)),
         Mutant::NoRetentionFence => Caught(aged("retention", neither(2))),
         Mutant::OldDecisionIsSent => Caught(aged("retention", full(2))),

@@ -1,6 +1,6 @@
 //! What is explored: the deployment, how many of each stage, which faults, how many.
 
-use pipeline::domain::decide::Rules;
+use pipeline::domain::decide::{Rules, UNANSWERED_FOR};
 
 use crate::store::KEY_LIFETIME;
 
@@ -71,6 +71,8 @@ pub struct Scope {
     pub stops: u8,
     /// Whether an operator may requeue a FAILED target once.
     pub requeues: u8,
+    /// How often a person may close as not paid what waits for one.
+    pub closings: u8,
     /// Whether the summarizer deletes keys without the lock of the promotion row, so that a requeue can come
     /// between.
     pub late_deletes: bool,
@@ -96,6 +98,7 @@ impl Scope {
             faults,
             stops: 0,
             requeues: 0,
+            closings: 0,
             late_deletes: false,
             ticks: 0,
         }
@@ -113,6 +116,12 @@ impl Scope {
 
     /// The rules that the stages would run with.
     pub fn rules(&self) -> Rules {
-        Rules { lookup: self.lookup, cancel: self.cancel, max_attempts: MAX_ATTEMPTS, key_lifetime: KEY_LIFETIME }
+        Rules {
+            lookup: self.lookup,
+            cancel: self.cancel,
+            max_attempts: MAX_ATTEMPTS,
+            key_lifetime: KEY_LIFETIME,
+            unanswered_for: UNANSWERED_FOR,
+        }
     }
 }

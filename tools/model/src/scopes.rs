@@ -36,6 +36,11 @@ pub const fn requeued(name: &'static str, scope: Scope) -> Scope {
     Scope { name, requeues: 1, ..scope }
 }
 
+/// A person closes what waits for one.
+pub const fn attended(name: &'static str, scope: Scope) -> Scope {
+    Scope { name, closings: 1, ..scope }
+}
+
 /// A key lifetime passes, and then `money` may forget.
 pub const fn aged(name: &'static str, scope: Scope) -> Scope {
     Scope { name, ticks: 1, faults: Faults { forget: true, ..scope.faults }, ..scope }
@@ -79,6 +84,8 @@ pub fn normal() -> Vec<Scope> {
         with_codes("codes; look-up", lookup_only(2)),
         with_codes("codes; cancel", burnt_is_listed(cancel_only(2))),
         with_codes("codes; neither", neither(2)),
+        attended("person; look-up and cancel", with_codes("", full(2))),
+        attended("person; look-up", with_codes("", lookup_only(2))),
         unpayable("unpayable; look-up and cancel", full(2)),
         unpayable("unpayable; neither", neither(2)),
         named("two dispatchers", full(2).stages(2, 1, 1)),

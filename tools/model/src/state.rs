@@ -147,6 +147,8 @@ pub struct Left {
     pub stops: u8,
     /// Requeues.
     pub requeues: u8,
+    /// Closings by a person.
+    pub closings: u8,
 }
 
 /// Everything.
@@ -212,7 +214,12 @@ impl State {
             tampered: false,
             requeued: false,
             nonsense: false,
-            left: Left { faults: scope.faults.budget, stops: scope.stops, requeues: scope.requeues },
+            left: Left {
+                faults: scope.faults.budget,
+                stops: scope.stops,
+                requeues: scope.requeues,
+                closings: scope.closings,
+            },
         }
     }
 
@@ -365,6 +372,7 @@ impl State {
         to.put(self.left.faults, 3);
         to.put(self.left.stops, 1);
         to.put(self.left.requeues, 1);
+        to.put(self.left.closings, 1);
         to.done()
     }
 
@@ -395,7 +403,7 @@ impl State {
         let [deleting, intent_lost, first_use_lost, commit_lost, tampered, requeued, nonsense] =
             std::array::from_fn(|_| from.flag());
         let now = from.get(2);
-        let left = Left { faults: from.get(3), stops: from.get(1), requeues: from.get(1) };
+        let left = Left { faults: from.get(3), stops: from.get(1), requeues: from.get(1), closings: from.get(1) };
         Self {
             db,
             lost_commit,

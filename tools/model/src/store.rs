@@ -72,6 +72,8 @@ impl Row {
             first_sent_at: self.first_sent_at.map(local_time),
             waits: self.waits,
             token: AttemptToken(u64::from(self.token)),
+            // Whether that is long ago, an answer that leaves a question open says: `money::Exchange::long_open`.
+            updated_at: None,
         }
     }
 
@@ -223,6 +225,11 @@ pub fn outcome(mut db: Db, mine: u8, called: Called, write: Write, mutant: Optio
             row.may_have_executed |= mutant != Some(Mutant::UnknownIsForgotten);
             row.waits = waits.or(row.waits);
         }
+        Effect::Reopened => {
+            row.status = ProcessStatus::Pending;
+            row.may_have_executed = true;
+            row.waits = row.waits.filter(|waits| !matches!(waits, Waits::UnknownOutcome | Waits::Refusal));
+        }
     }
     count(row, u8::from(write.another_attempt));
     db
@@ -233,7 +240,7 @@ fn lost_row(mine: u8, called: Called, write: Write) -> Row {
         Effect::Paid => (ProcessStatus::Success, None),
         Effect::Failed => (ProcessStatus::Failed, None),
         Effect::Unknown(waits) => (ProcessStatus::Pending, waits),
-        Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled => (ProcessStatus::Pending, None),
+        Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled | Effect::Reopened => (ProcessStatus::Pending, None),
     };
     Row {
         status,

@@ -67,6 +67,7 @@ pub(crate) fn noticed_by(mutant: Mutant) -> Test {
         }
         Mutant::UnpayableIsCalled => scenario("requests::a_target_without_an_amount_is_never_called"),
         Mutant::CancelIsNotAsked => scenario("requests::with_a_cancel_attempts_that_run_out_end"),
+        Mutant::UnansweredForEver => scenario("requests::a_key_that_is_never_answered_for_is_left_to_a_person"),
         Mutant::NoRetentionFence => scenario("requests::a_key_that_money_may_have_forgotten_is_not_sent"),
         Mutant::StopIsNotChecked => scenario("requests::nothing_is_sent_a_second_after_a_stop"),
         Mutant::NoVisibilityMargin => scenario("requests::what_a_payer_works_on_is_left_to_it"),

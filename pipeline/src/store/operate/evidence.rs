@@ -68,6 +68,7 @@ impl Evidence {
             first_sent_at: None,
             waits: None,
             token: AttemptToken(0),
+            updated_at: None,
         };
         row.counter()
     }

@@ -23,7 +23,8 @@ ON DUPLICATE KEY UPDATE
   error_message = IF({guard}, IF(v.effect = 'PAID', v.error_message, COALESCE(v.error_message, {results}.error_message)), {results}.error_message),
   waits_for = IF({guard},
     CASE v.effect WHEN 'PAID' THEN NULL WHEN 'FAILED' THEN NULL WHEN 'UNKNOWN' THEN COALESCE(v.waits, {results}.waits_for)
-      WHEN 'GIVE_UP' THEN IF({unproved}, 'UNKNOWN_OUTCOME', NULL) ELSE {results}.waits_for END,
+      WHEN 'GIVE_UP' THEN IF({unproved}, 'UNKNOWN_OUTCOME', NULL)
+      WHEN 'REOPENED' THEN IF({results}.waits_for IN ('UNKNOWN_OUTCOME', 'REFUSAL_NOT_FINAL'), NULL, {results}.waits_for) ELSE {results}.waits_for END,
     {results}.waits_for),
   first_sent_at = CASE WHEN NOT {guard} THEN {results}.first_sent_at
     WHEN v.effect = 'NOT_CALLED' AND NOT {unproved} AND {results}.retry_count = 0 AND v.retries = 0 THEN NULL
@@ -32,8 +33,8 @@ ON DUPLICATE KEY UPDATE
     IF(v.effect = 'NOT_CALLED', IF({unproved}, {results}.retry_count, GREATEST({results}.retry_count, 1) - 1), {results}.retry_count + v.another),
     {results}.retry_count),
   updated_at = IF({guard}, VALUES(updated_at), {results}.updated_at),
-  may_have_executed = IF({guard} AND v.effect = 'UNKNOWN', 1, {results}.may_have_executed),
+  may_have_executed = IF({guard} AND v.effect IN ('UNKNOWN', 'REOPENED'), 1, {results}.may_have_executed),
   process_status = IF({guard},
-    CASE v.effect WHEN 'PAID' THEN 'SUCCESS' WHEN 'FAILED' THEN 'FAILED' WHEN 'UNKNOWN' THEN 'PENDING'
+    CASE v.effect WHEN 'PAID' THEN 'SUCCESS' WHEN 'FAILED' THEN 'FAILED' WHEN 'UNKNOWN' THEN 'PENDING' WHEN 'REOPENED' THEN 'PENDING'
       WHEN 'GIVE_UP' THEN IF({unproved}, 'PENDING', 'FAILED') ELSE IF({unproved}, 'PENDING', 'RETRYING') END,
     {results}.process_status)

@@ -1,6 +1,7 @@
 //! What is sent to `money`, and when.
 
 use acceptance::{Plan, World, millis, secs, until};
+use serde_json::json;
 
 use crate::{BOUND, ended, patient, settled_or_with};
 
@@ -38,6 +39,18 @@ fn with_a_cancel_attempts_that_run_out_end() {
     let books = world.books(&campaign);
     books.assert_closed();
     assert_eq!(books.ledger.count("cancelled"), 100, "{:?}", books.overview());
+}
+
+#[test]
+fn a_key_that_is_never_answered_for_is_left_to_a_person() {
+    let world = patient("100").start();
+    world.money.faults(json!({"on": ["charge", "lookup"], "fail_after": 1.0}));
+    let campaign = world.write(&Plan::points("SPRING", 40));
+    let _stages = world.run(1);
+    until("nobody knows of anyone", BOUND, || (campaign.unknown(&world.sql) == 40).then_some(()));
+    campaign.age(&world.sql, "2 HOUR");
+    settled_or_with(&world, &campaign, "held");
+    world.books(&campaign).assert_exactly_once();
 }
 
 #[test]

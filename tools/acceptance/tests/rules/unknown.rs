@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use acceptance::{Build, Plan, Visit, World, secs, until};
+use acceptance::{Build, Plan, Row, Visit, World, secs, until};
 use serde_json::json;
 
 use crate::LONG;
@@ -105,6 +105,48 @@ fn without_a_cancel_attempts_that_run_out_wait_for_a_person_and_are_never_failed
     }
     until("two are settled", LONG, || (world.cache.counts(&campaign).fail == 2).then_some(()));
     world.books(&campaign).assert_exactly_once();
+}
+
+#[test]
+fn keys_that_are_never_answered_for_are_a_persons_until_they_are_and_hold_up_no_other_promotion() {
+    let world = patient().start();
+    // Half of the charges are executed, the others are not; no answer says so.
+    world.money.faults(json!({"on": ["charge", "lookup"], "fail_before": 0.5, "fail_after": 0.5}));
+    let sick = world.write(&Plan::points("SICK", 40));
+    let _stages = world.run(1);
+    until("nobody knows of anyone", LONG, || (sick.unknown(&world.sql) == 40).then_some(()));
+    sick.age(&world.sql, "2 HOUR");
+    until("all wait for a person", LONG, || {
+        let rows = world.books(&sick).rows;
+        rows.iter().all(|row| row.waits_for.as_deref() == Some("UNKNOWN_OUTCOME")).then_some(())
+    });
+    let books = world.books(&sick);
+    books.assert_exactly_once();
+    let paid = books.ledger.count("paid");
+    assert!(paid > 5 && paid < 35, "{:?}", books.overview());
+    // One promotion may run at a time, and this one gives its place up.
+    world.money.faults(json!({"on": ["lookup"], "fail_after": 1.0}));
+    let other = world.write(&Plan::points("SPRING", 40));
+    world.completed(&other, LONG);
+    assert_eq!(sick.unknown(&world.sql), 40);
+    // A person finds out about one at `money`; the others are asked on.
+    let is_paid = |row: &&Row| !books.ledger.paid(&sick.key(row.customer, 1)).is_empty();
+    let row = books.rows.iter().find(is_paid).unwrap();
+    let key = &books.ledger.paid(&sick.key(row.customer, 1))[0].money_key;
+    let (target, id) = (row.id.to_string(), sick.id.to_string());
+    let args = ["resolve", &target, "--promotion", &id, "--paid", key, "--reason", "asked the bank", "--yes"];
+    world.promoctl(&args).ok().unwrap();
+    until("it is settled", LONG, || (world.cache.counts(&sick).settled() == 1).then_some(()));
+    // Answers come in the end: who was paid is settled, and who was not is taken back from the person, and paid.
+    world.money.heal();
+    world.completed(&sick, LONG);
+    for campaign in [&sick, &other] {
+        world.books(campaign).assert_paid_and_closed();
+    }
+    let results = sick.results_table();
+    let reopened =
+        format!("SELECT COUNT(*) FROM {results} WHERE promotion_id = {} AND attempts LIKE '%REOPENED%'", sick.id);
+    assert_eq!(world.sql.number(&reopened), 40 - i64::try_from(paid).unwrap());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::{NaiveDate, NaiveDateTime};
 use clap::{Parser, ValueEnum};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use pipeline::domain::decide::{Request, Rules};
+use pipeline::domain::decide::{Request, Rules, UNANSWERED_FOR};
 use pipeline::domain::ids::partition_key;
 use pipeline::domain::outcome::Verdict;
 use pipeline::domain::promotion::Defaults;
@@ -111,9 +111,15 @@ impl Example {
             first_sent_at: Some(now),
             waits: None,
             token: TOKEN,
+            updated_at: Some(now),
         };
-        let lifetime = Duration::from_secs(86_400);
-        let rules = Rules { lookup: true, cancel: true, max_attempts: 5, key_lifetime: lifetime };
+        let rules = Rules {
+            lookup: true,
+            cancel: true,
+            max_attempts: 5,
+            key_lifetime: Duration::from_secs(86_400),
+            unanswered_for: UNANSWERED_FOR,
+        };
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = Bytes::from_static(br#"{"data":{"moneyKey":"mk-000000123456"},"meta":{"result":"SUCCESS"}}"#);

@@ -1,10 +1,11 @@
 //! Dispatcher, sweep, rebuild, completion, the operator, and what `money` does by itself.
 
 use super::{Steps, Who};
-use crate::money::{Key, Money};
+use crate::check::may_still_be_paid;
+use crate::money::{Exchange, Key, Money};
 use crate::mutant::Mutant;
 use crate::state::{Dispatcher, Requeue, Snapshot, State, To};
-use crate::store::{self, Promotion};
+use crate::store::{self, Db, Promotion, Row};
 use crate::streams::{NOBODY, Redis, index};
 
 use pipeline::domain::decide::Request;
@@ -32,6 +33,7 @@ impl Steps<'_> {
         self.delete_keys();
         self.stop_and_resume();
         self.requeue();
+        self.close();
         for key in 0..2 {
             self.late_requests(key);
         }
@@ -252,7 +254,8 @@ impl Steps<'_> {
                     Request::Cancel => money.cancel(key, now, &scope),
                     Request::Charge => return,
                 };
-                for exchange in exchanges.into_iter().filter(|exchange| scope.faults.network || !exchange.fault) {
+                let heard = |exchange: &Exchange| !exchange.long_open && (scope.faults.network || !exchange.fault);
+                for exchange in exchanges.into_iter().filter(heard) {
                     let time = store::local_time(now);
                     let next = scope.rules().requeue_answered(row, request, exchange.verdict, time);
                     self.proved(row, next, exchange.money, fault || exchange.fault);
@@ -269,6 +272,27 @@ impl Steps<'_> {
             self.fault(Who::Operator, what, state);
         } else {
             self.step(Who::Operator, what, state);
+        }
+    }
+
+    /// A person finds out that a target that waits for one was not paid and that nothing is on its way, and closes it.
+    fn close(&mut self) {
+        let may_be_paid = self.from.money.paid > 0 || (0..2).any(|key| may_still_be_paid(&self.from, key));
+        let waiting = |row: &Row| row.status == ProcessStatus::Pending && row.waits.is_some();
+        let Some(row) = self.from.db.row.filter(waiting) else { return };
+        if self.from.left.closings > 0 && !may_be_paid {
+            let mut state = self.from;
+            state.left.closings -= 1;
+            let closed = Row { status: ProcessStatus::Failed, waits: None, ..row };
+            // Nobody has to wait for a person.
+            self.push(
+                Who::Operator,
+                "closes the target as not paid",
+                0,
+                false,
+                true,
+                State { db: Db { row: Some(closed), ..state.db }, lost_commit: None, ..state },
+            );
         }
     }
 

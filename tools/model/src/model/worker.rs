@@ -168,7 +168,8 @@ impl Steps<'_> {
             let mut state = self.from;
             state.money = exchange.money;
             state.nonsense |= scope.unpayable && request == Request::Charge;
-            let next = self.model.judge.answered(request, row, resent, exchange.verdict, now);
+            let answer = (exchange.verdict, exchange.long_open);
+            let next = self.model.judge.answered(request, row, resent, answer, now);
             let resent = resent || next == Next::Send(Request::Charge);
             state.tasks[worker] = self.follow(next, seq, row, resent);
             if self.model.is(Mutant::AckBeforeOutcome) {
@@ -187,7 +188,9 @@ impl Steps<'_> {
             let counter = match write.effect {
                 Effect::Paid => Counter::Success,
                 Effect::Failed => Counter::Fail,
-                Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled | Effect::Unknown(_) => return,
+                Effect::NotExecuted | Effect::GiveUp | Effect::NotCalled | Effect::Unknown(_) | Effect::Reopened => {
+                    return;
+                }
             };
             state.redis = state.redis.settle(seq, Some(counter), None);
         }
@@ -215,6 +218,7 @@ impl Steps<'_> {
             Effect::GiveUp => "writes GIVE UP",
             Effect::NotCalled => "writes NOT CALLED",
             Effect::Unknown(_) => "writes UNKNOWN",
+            Effect::Reopened => "writes REOPENED",
         };
         self.commit(Who::Worker(worker), what, db, false, state);
     }

@@ -196,6 +196,7 @@ fn put_effect(to: &mut Writer, effect: Effect) {
         Effect::GiveUp => 3,
         Effect::NotCalled => 4,
         Effect::Unknown(_) => 5,
+        Effect::Reopened => 6,
     };
     to.put(kind, 3);
     if let Effect::Unknown(waits) = effect {
@@ -210,6 +211,7 @@ fn get_effect(from: &mut Reader) -> Effect {
         2 => Effect::NotExecuted,
         3 => Effect::GiveUp,
         4 => Effect::NotCalled,
-        _ => Effect::Unknown(WAITS[usize::from(from.get(3))]),
+        5 => Effect::Unknown(WAITS[usize::from(from.get(3))]),
+        _ => Effect::Reopened,
     }
 }
