@@ -47,7 +47,7 @@ impl ProcessStatus {
 /// Why a PENDING row waits for a person (`waits_for`). The retrier goes on looking it up all the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Waits {
-    /// Attempts are used up, and nothing proves that none was executed.
+    /// Attempts are used up, and nothing proves that none was executed; or nothing was learnt about it for long.
     UnknownOutcome,
     /// `money` refused with a code that is not on the list of final refusals.
     Refusal,
