@@ -162,8 +162,11 @@ impl Rules {
             }
             Verdict::KeyReused => write(Effect::Unknown(Some(Waits::KeyReused)), resent),
             Verdict::KeyExpired => write(Effect::Unknown(Some(Waits::KeyExpired)), resent),
-            // Uses up nothing, unless it goes on for ever.
-            Verdict::Executing => write(Effect::Unknown(None), resent && self.long_since(row.first_sent_at, now)),
+            // Uses up nothing, but where the key is so old that it may go on for ever.
+            Verdict::Executing => {
+                let old = row.first_sent_at.is_some_and(|first| is_older(first, self.unanswered_for, now));
+                write(Effect::Unknown(None), resent && old)
+            }
             Verdict::RefusalNotListed | Verdict::Unknown | Verdict::NotSeen | Verdict::Cancelled => {
                 write(Effect::Unknown(None), resent)
             }
@@ -205,9 +208,13 @@ impl Rules {
     }
 
     /// Whether a request that was decided on a while ago may still be sent: not once `money` may have forgotten
-    /// the key. Asking never hurts.
+    /// the key, and no charge of a row that a person may be told of by now. Asking never hurts.
     pub fn may_still_send(&self, row: &ResultRow, request: Request, now: NaiveDateTime) -> bool {
-        request == Request::LookUp || !self.expired(row, now)
+        match request {
+            Request::LookUp => true,
+            Request::Charge => !self.expired(row, now) && !self.may_be_a_persons(row, now),
+            Request::Cancel => !self.expired(row, now),
+        }
     }
 
     /// The key was not seen, or cannot be looked up: send it again, cancel it, or leave it to a person.
@@ -228,6 +235,7 @@ impl Rules {
             }
             // A person was told, who may be closing it at this very moment: that is taken back before it is charged.
             Some(Waits::UnknownOutcome | Waits::Refusal) => write(Effect::Reopened, false),
+            None if self.may_be_a_persons(row, now) => write(Effect::Reopened, false),
             None => Next::Send(Request::Charge),
         }
     }
@@ -235,14 +243,16 @@ impl Rules {
     /// A question was left open. Where nothing is learnt about a key for long, a person is told; it is asked on, at the
     /// slowest pace.
     fn unanswered(&self, row: &ResultRow, now: NaiveDateTime) -> Next {
-        if row.waits.is_none() && self.long_since(row.updated_at, now) {
+        if row.waits.is_none() && row.updated_at.is_some_and(|then| is_older(then, self.unanswered_for, now)) {
             return write(Effect::Unknown(Some(Waits::UnknownOutcome)), false);
         }
         wait_on(row)
     }
 
-    fn long_since(&self, then: Option<NaiveDateTime>, now: NaiveDateTime) -> bool {
-        then.is_some_and(|then| is_older(then, self.unanswered_for, now))
+    /// Whether another may soon leave the row to a person, or has: nothing was written about it for half of the time after
+    /// which that is done. So a charge is sent, and answered, long before a person hears of its row.
+    fn may_be_a_persons(&self, row: &ResultRow, now: NaiveDateTime) -> bool {
+        row.updated_at.is_some_and(|then| is_older(then, self.unanswered_for / 2, now))
     }
 
     fn used_up(&self, row: &ResultRow) -> bool {
@@ -509,6 +519,21 @@ mod tests {
             }
         }
         assert_eq!(FULL.looked_up(&unknown(1), Verdict::NotSeen, now()), Next::Send(Request::Charge));
+        // Another may be about to tell a person: it could not, were the row written just now.
+        let quiet = |minutes| ResultRow { updated_at: Some(now() - TimeDelta::minutes(minutes)), ..unknown(1) };
+        for (minutes, next, may) in [
+            (4, Next::Send(Request::Charge), true),
+            (5, writes(Effect::Reopened), false),
+            (10, writes(Effect::Reopened), false),
+        ] {
+            let row = quiet(minutes);
+            assert_eq!(FULL.looked_up(&row, Verdict::NotSeen, now()), next, "{minutes}");
+            assert_eq!(NEITHER.redelivery(&row, MINE, None, now()), next, "{minutes}");
+            assert_eq!(FULL.may_still_send(&row, Request::Charge, now()), may, "{minutes}");
+            assert!(
+                FULL.may_still_send(&row, Request::LookUp, now()) && FULL.may_still_send(&row, Request::Cancel, now())
+            );
+        }
         let used_up = waiting(unknown(4), Waits::UnknownOutcome);
         assert_eq!(FULL.looked_up(&used_up, Verdict::NotSeen, now()), Next::Send(Request::Cancel));
         assert_eq!(NO_CANCEL.looked_up(&used_up, Verdict::NotSeen, now()), Next::Hold);

@@ -100,6 +100,6 @@ pub enum Effect {
     NotCalled,
     /// → PENDING, and from now on an attempt may have been executed. `None` leaves what the row waits for.
     Unknown(Option<Waits>),
-    /// As [`Effect::Unknown`], and waits for no person any more: it may be sent again, which nobody must close meanwhile.
+    /// → PENDING, and waits for no person any more: written before a row is sent again that may be a person's to close.
     Reopened,
 }

@@ -100,6 +100,7 @@ impl Store {
             rows.text(outcome.code.as_deref()).text(outcome.message.as_deref());
             rows.text(waits_code(write.effect));
             rows.text(row.first_sent_at.map(local_text).as_deref()).number(row.retry_count);
+            rows.text(row.updated_at.map(local_text).as_deref());
             self.voucher_fields(&mut rows, sql, outcome);
             rows.end();
         }

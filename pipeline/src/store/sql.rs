@@ -71,7 +71,7 @@ const VOUCHER: Fragments = Fragments {
     paid_set: "r.voucher_code = v.code, r.voucher_pin = UNHEX(v.pin), r.voucher_expiry_at = CAST(v.expiry AS DATETIME),",
     columns: "voucher_code, voucher_pin, voucher_expiry_at,",
     values: "v.code, UNHEX(v.pin), CAST(v.expiry AS DATETIME),",
-    outcome_json: ", code VARCHAR(50) PATH '$[11]', pin VARCHAR(256) PATH '$[12]', expiry VARCHAR(19) PATH '$[13]'",
+    outcome_json: ", code VARCHAR(50) PATH '$[12]', pin VARCHAR(256) PATH '$[13]', expiry VARCHAR(19) PATH '$[14]'",
     updates: "voucher_code = IF({guard} AND v.effect = 'PAID', v.code, {results}.voucher_code),
   voucher_pin = IF({guard} AND v.effect = 'PAID', UNHEX(v.pin), {results}.voucher_pin),
   voucher_expiry_at = IF({guard} AND v.effect = 'PAID', CAST(v.expiry AS DATETIME), {results}.voucher_expiry_at),",

@@ -122,17 +122,25 @@ async fn a_row_is_taken_back_from_a_person_where_that_may_be_and_from_nobody_who
         let left = waits.filter(|waits| !matches!(waits, Waits::UnknownOutcome | Waits::Refusal));
         assert_eq!(after, ResultRow { waits: left, updated_at: after.updated_at, ..row }, "{waits:?}");
     }
+    // Who read the row before that tells nobody of it; who read it since does.
+    let reopened = tables.read(1).await;
+    let earlier = ResultRow { updated_at: Some("2026-01-02T03:04:05".parse().unwrap()), ..reopened };
+    let to_person = Effect::Unknown(Some(Waits::UnknownOutcome));
+    assert_eq!(tables.record(earlier, 1, MINE, to_person, false).await.waits, None);
+    let since = tables.read(1).await;
+    assert_eq!(tables.record(since, 1, MINE, to_person, false).await.waits, Some(Waits::UnknownOutcome));
     tables.row(7, "FAILED", 1, true, ANOTHERS).await;
     let closed = tables.read(7).await;
     assert_eq!(tables.record(closed, 7, MINE, Effect::Reopened, false).await, closed);
 }
 
 #[tokio::test]
-async fn when_a_row_was_last_written_is_read_with_it_and_a_question_left_open_writes_nothing() {
+async fn when_a_row_was_last_written_is_read_with_it_and_taking_it_up_again_is_no_news() {
     let tables = tables(PayoutType::point(), 2).await;
     let fresh = tables.begin(&[1], MINE, Claim::First).await[0];
+    tables.sql("UPDATE campaign_promotion_point_results SET updated_at = '2026-01-02 03:04:05'").await;
     let unknown = tables.record(fresh, 1, MINE, Effect::Unknown(None), false).await;
-    assert!(unknown.updated_at.is_some() && unknown.updated_at >= fresh.updated_at, "{fresh:?} {unknown:?}");
+    assert!(unknown.updated_at.unwrap() > "2026-01-03T00:00:00".parse().unwrap(), "{unknown:?}");
     tables.sql("UPDATE campaign_promotion_point_results SET updated_at = '2026-01-02 03:04:05'").await;
     // Taken up again and again, to be asked about.
     let again = tables.begin(&[1], ANOTHERS, Claim::Again).await[0];

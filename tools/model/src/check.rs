@@ -68,8 +68,8 @@ fn counts_broken(state: &State) -> Option<&'static str> {
 pub fn may_still_be_paid(state: &State, key: usize) -> bool {
     let on_its_way = state.money.late[key] > 0
         || state.tasks.iter().any(|task| match task {
-            Task::Calling { request: Request::Charge, row, .. } => {
-                let fenced = row.first_sent_at.is_some_and(|first| first < state.now);
+            Task::Calling { request: Request::Charge, row, since, .. } => {
+                let fenced = since.old || row.first_sent_at.is_some_and(|first| first < state.now);
                 usize::from(row.generation) == key + 1 && !fenced
             }
             _ => false,

@@ -14,6 +14,24 @@ use crate::store::{Row, local_time};
 /// Why the target cannot be paid, in scopes where it cannot.
 const UNPAYABLE: Unpayable = Unpayable::NoAmount;
 
+/// How long ago a row was written that is decided on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Age {
+    /// Not long ago.
+    Young,
+    /// So long ago that another may leave it to a person.
+    Old,
+    /// So long ago that it is left to a person where a question is left open once more.
+    LongOpen,
+}
+
+impl Age {
+    /// Young or old.
+    pub fn of(old: bool) -> Self {
+        if old { Self::Old } else { Self::Young }
+    }
+}
+
 /// Decides as the stages do.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge {
@@ -60,8 +78,8 @@ impl Judge {
     }
 
     /// After the retrier's intent.
-    pub fn redelivery(&self, row: Row, mine: u8, now: u8) -> Next {
-        let mut row = row.to_domain();
+    pub fn redelivery(&self, row: Row, mine: u8, old: bool, now: u8) -> Next {
+        let mut row = self.aged(row, Age::of(old), now);
         let mine = AttemptToken(u64::from(mine));
         let pending = row.status == ProcessStatus::Pending;
         let own = row.token == mine && !row.may_have_executed;
@@ -76,21 +94,10 @@ impl Judge {
         self.patch(&row, false, self.rules.redelivery(&row, mine, unpayable, local_time(now)))
     }
 
-    /// After an answer. One that leaves open what was asked may be the last of many, over the time after which a person is
-    /// told.
-    pub fn answered(
-        &self,
-        request: Request,
-        row: Row,
-        resent: bool,
-        (verdict, long_open): (Verdict, bool),
-        now: u8,
-    ) -> Next {
-        let (mut row, mut time) = (row.to_domain(), local_time(now));
-        if long_open {
-            row.updated_at = Some(time);
-            time += UNANSWERED_FOR;
-        }
+    /// After an answer.
+    pub fn answered(&self, request: Request, row: Row, resent: bool, verdict: Verdict, (age, now): (Age, u8)) -> Next {
+        let row = self.aged(row, age, now);
+        let time = local_time(now);
         let failed = |mutant, is: Verdict| self.is(mutant) && verdict == is;
         match request {
             Request::LookUp if failed(Mutant::NotSeenMeansFailed, Verdict::NotSeen) => write(Effect::Failed, false),
@@ -121,8 +128,24 @@ impl Judge {
     }
 
     /// Whether a request may be sent now: the decision may be old.
-    pub fn may_still_send(&self, row: Row, request: Request, now: u8) -> bool {
-        self.is(Mutant::OldDecisionIsSent) || self.rules.may_still_send(&row.to_domain(), request, local_time(now))
+    pub fn may_still_send(&self, row: Row, request: Request, old: bool, now: u8) -> bool {
+        let row = self.aged(row, Age::of(old), now);
+        self.is(Mutant::OldDecisionIsSent) || self.rules.may_still_send(&row, request, local_time(now))
+    }
+
+    /// The row as it is known, so long after it was written.
+    fn aged(&self, row: Row, age: Age, now: u8) -> ResultRow {
+        let row = row.to_domain();
+        let then = local_time(now) - UNANSWERED_FOR;
+        match age {
+            Age::Young => row,
+            Age::Old if self.is(Mutant::OldRowIsCharged) => row,
+            Age::Old => ResultRow { updated_at: Some(then), ..row },
+            Age::LongOpen => {
+                let first_sent_at = row.first_sent_at.map(|first| first.min(then));
+                ResultRow { updated_at: Some(then), first_sent_at, ..row }
+            }
+        }
     }
 
     /// Nothing was sent. A first charge gives its attempt back; one whose outcome was unknown leaves the row alone.
@@ -147,7 +170,7 @@ impl Judge {
                 | Next::Hold
                 | Next::Write(Write { effect: Effect::Unknown(_) | Effect::GiveUp, .. })
         );
-        let reopened = next == write(Effect::Reopened, false);
+        let reopened = row.waits.is_some() && next == write(Effect::Reopened, false);
         match next {
             _ if reopened && self.is(Mutant::HeldIsCharged) => Next::Send(Request::Charge),
             _ if exhausted && unresolved => write(Effect::Failed, resent),

@@ -95,13 +95,17 @@ pub enum Mutant {
     GiveUpAfterExpiry,
     /// What waits for a person is charged without being taken back from that person first.
     HeldIsCharged,
+    /// A row that was read so long ago that it may be a person's by now is charged all the same.
+    OldRowIsCharged,
+    /// A person is told of a row that was written since it was read.
+    PersonIsToldLate,
     /// The retrier looks up, resends and cancels an unpayable target whose payer crashed.
     UnpayableIsRetried,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::NoIntent,
         Self::PayerLeavesPendingAlone,
         Self::PayerCallsAnyPending,
@@ -149,5 +153,7 @@ impl Mutant {
         Self::GiveUpAfterExpiry,
         Self::UnpayableIsRetried,
         Self::HeldIsCharged,
+        Self::OldRowIsCharged,
+        Self::PersonIsToldLate,
     ];
 }

@@ -101,6 +101,7 @@ fn ordinary() -> Vec<Scope> {
 /// Where each rule shows.
 fn expected(mutant: Mutant) -> Expected {
     use Expected::{Caught, Redundant, RedundantFence};
+    let frozen = Scope { faults: Faults::processes(3), ..lookup_only(3).stages(1, 1, 2) };
     match mutant {
         Mutant::NoIntent
         | Mutant::RetrierLeavesPendingAlone
@@ -131,6 +132,7 @@ fn expected(mutant: Mutant) -> Expected {
         Mutant::PublishWithoutCompare => Caught(Scope { name: "two dispatchers", ..full(0).stages(2, 1, 1) }),
         Mutant::UnpayableIsRetried => Caught(unpayable("unpayable", full(1))),
         Mutant::HeldIsCharged => Caught(attended("person", full(2))),
+        Mutant::OldRowIsCharged | Mutant::PersonIsToldLate => Caught(attended("person, two retriers", frozen)),
         Mutant::ForgetfulRowDecides => Caught(neither(2)),
         Mutant::NoRetentionFence => Caught(aged("retention", neither(2))),
         Mutant::OldDecisionIsSent => Caught(aged("retention", full(2))),

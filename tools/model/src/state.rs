@@ -24,7 +24,7 @@ pub enum Task {
     /// The intent is committed; next: read the row back and decide.
     Intended { seq: u8 },
     /// Next: a request to `money`, about the key of the row as it was read.
-    Calling { seq: u8, request: Request, row: Row, resent: bool },
+    Calling { seq: u8, request: Request, row: Row, resent: bool, since: Since },
     /// Next: write the outcome.
     Writing { seq: u8, called: Called, write: Write },
     /// The outcome is committed; next: read the row back and decide.
@@ -35,7 +35,29 @@ pub enum Task {
     Parking { seq: u8, held: bool },
 }
 
+/// What became of the row since a worker read it: followed where a person closes rows, else neither.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Since {
+    /// So much time has passed that another may leave it to a person.
+    pub old: bool,
+    /// It was written.
+    pub overtaken: bool,
+}
+
 impl Task {
+    /// What became of the row that is in hand.
+    pub fn since_mut(&mut self) -> Option<&mut Since> {
+        match self {
+            Self::Calling { since, .. } | Self::Writing { called: Called { since, .. }, .. } => Some(since),
+            Self::Idle
+            | Self::Taken { .. }
+            | Self::Intended { .. }
+            | Self::Written { .. }
+            | Self::Settling { .. }
+            | Self::Parking { .. } => None,
+        }
+    }
+
     /// The entry that is worked on.
     pub fn seq(&self) -> Option<u8> {
         match *self {
@@ -188,6 +210,8 @@ pub struct State {
     pub requeued: bool,
     /// An unpayable target was charged.
     pub nonsense: bool,
+    /// The row was not written for so long that it may be left to a person.
+    pub row_old: bool,
     /// Budgets.
     pub left: Left,
 }
@@ -214,6 +238,7 @@ impl State {
             tampered: false,
             requeued: false,
             nonsense: false,
+            row_old: false,
             left: Left {
                 faults: scope.faults.budget,
                 stops: scope.stops,
@@ -230,6 +255,18 @@ impl State {
         let requeue = self.requeue.last().into_iter().copied();
         let lost = self.lost_writes.iter().map(|redis| redis.seq);
         1 + remembered.chain(rebuilds).chain(requeue).chain(lost).chain([self.redis.seq]).max().unwrap_or(0)
+    }
+
+    /// So much time passes that the row, as whoever has read it knows it, may be left to a person.
+    pub fn grow_old(&mut self) {
+        self.row_old = true;
+        self.tasks.iter_mut().filter_map(Task::since_mut).for_each(|since| since.old = true);
+    }
+
+    /// The row is written: what others have read of it is not what stands there.
+    pub fn touch(&mut self) {
+        self.row_old = false;
+        self.tasks.iter_mut().filter_map(Task::since_mut).for_each(|since| since.overtaken = true);
     }
 
     /// Ends a worker's task. Its token means nothing any more.
@@ -366,6 +403,7 @@ impl State {
             self.tampered,
             self.requeued,
             self.nonsense,
+            self.row_old,
         ];
         flags.into_iter().for_each(|flag| to.flag(flag));
         to.put(self.now, 2);
@@ -400,7 +438,7 @@ impl State {
             },
             _ => Requeue::Committed { last: from.get(3) },
         };
-        let [deleting, intent_lost, first_use_lost, commit_lost, tampered, requeued, nonsense] =
+        let [deleting, intent_lost, first_use_lost, commit_lost, tampered, requeued, nonsense, row_old] =
             std::array::from_fn(|_| from.flag());
         let now = from.get(2);
         let left = Left { faults: from.get(3), stops: from.get(1), requeues: from.get(1), closings: from.get(1) };
@@ -422,6 +460,7 @@ impl State {
             tampered,
             requeued,
             nonsense,
+            row_old,
             left,
         }
     }

@@ -11,7 +11,7 @@ use pipeline::domain::outcome::Effect;
 use pipeline::domain::result::{AttemptToken, Counter, ProcessStatus, ResultRow, Waits};
 
 use crate::mutant::Mutant;
-use crate::state::To;
+use crate::state::{Since, To};
 
 /// Attempts are counted up to here; what lies beyond `max_attempts` makes no difference.
 pub const MOST_RETRIES: u8 = 3;
@@ -72,7 +72,7 @@ impl Row {
             first_sent_at: self.first_sent_at.map(local_time),
             waits: self.waits,
             token: AttemptToken(u64::from(self.token)),
-            // Whether that is long ago, an answer that leaves a question open says: `money::Exchange::long_open`.
+            // Whether that is long ago, `judge::Age` says.
             updated_at: None,
         }
     }
@@ -172,6 +172,8 @@ pub struct Called {
     pub first_sent_at: Option<u8>,
     /// What it believed about other attempts. Only a mutant decides by it.
     pub may_have_executed: bool,
+    /// What became of the row since it was read.
+    pub since: Since,
 }
 
 /// The outcome.
@@ -181,6 +183,7 @@ pub struct Called {
 /// ON DUPLICATE KEY UPDATE …       -- by effect, below, where
 ///   guard:    process_status IN ('PENDING', 'RETRYING') AND key_generation = :called
 ///   unproved: may_have_executed = 1 OR attempt_token <> :mine
+///   a person is told of an unknown outcome where updated_at is what was read
 /// ```
 /// `first_sent_at` is filled in where MySQL lost the intent that had set it: a key that was sent needs its fence.
 ///
@@ -223,11 +226,11 @@ pub fn outcome(mut db: Db, mine: u8, called: Called, write: Write, mutant: Optio
         Effect::Unknown(waits) => {
             row.status = ProcessStatus::Pending;
             row.may_have_executed |= mutant != Some(Mutant::UnknownIsForgotten);
-            row.waits = waits.or(row.waits);
+            let telling = waits == Some(Waits::UnknownOutcome) && mutant != Some(Mutant::PersonIsToldLate);
+            row.waits = if telling && called.since.overtaken { row.waits } else { waits.or(row.waits) };
         }
         Effect::Reopened => {
             row.status = ProcessStatus::Pending;
-            row.may_have_executed = true;
             row.waits = row.waits.filter(|waits| !matches!(waits, Waits::UnknownOutcome | Waits::Refusal));
         }
     }

@@ -171,6 +171,10 @@ fn a_cancel_without_an_answer_fails_nobody() {
     let books = world.books(&campaign);
     books.assert_exactly_once();
     assert_eq!(books.with(Some("PENDING")).len(), 300, "{:?}", books.overview());
+    assert!(books.rows.iter().all(|row| row.waits_for.is_none()), "{:?}", books.overview());
+    // In the end a person is told, and it is asked on.
+    campaign.age(&world.sql, "2 HOUR");
+    until("all wait for a person", LONG, || (world.cache.held(&campaign).get("held") == Some(&300)).then_some(()));
     world.money.heal();
     world.completed(&campaign, LONG);
     let books = world.books(&campaign);

@@ -5,8 +5,9 @@ use pipeline::domain::outcome::Effect;
 use pipeline::domain::result::{Counter, ProcessStatus};
 
 use super::{Steps, Who};
+use crate::judge::Age;
 use crate::mutant::Mutant;
-use crate::state::{State, Task};
+use crate::state::{Since, State, Task};
 use crate::store::{self, Called, Promotion, Row, STALE};
 use crate::streams::{HELD, NOBODY, RETRY};
 
@@ -17,14 +18,14 @@ impl Steps<'_> {
             Task::Idle => self.take(worker),
             Task::Taken { seq } => self.intend(worker, seq),
             Task::Intended { seq } => self.read_back(worker, seq),
-            Task::Calling { seq, request, row, resent } => {
-                let fresh = self.model.judge.may_still_send(row, request, self.from.now);
+            Task::Calling { seq, request, row, resent, since } => {
+                let fresh = self.model.judge.may_still_send(row, request, since.old, self.from.now);
                 if !fresh || self.from.db.promotion != Promotion::InProgress {
                     self.do_not_call(worker, seq, row, resent);
                 }
                 // Stopped, too: it may have looked just before.
                 if fresh {
-                    self.call(worker, seq, request, row, resent);
+                    self.call(worker, seq, request, row, resent, since);
                 }
             }
             Task::Writing { seq, called, write } => self.write(worker, seq, called, write),
@@ -94,6 +95,10 @@ impl Steps<'_> {
         };
         let mut state = self.from;
         state.tasks[worker] = Task::Intended { seq };
+        let written = |row: Option<Row>| row.map(|row| (row.status, row.token));
+        if written(db.row) != written(self.from.db.row) {
+            state.touch();
+        }
         self.commit(Who::Worker(worker), "commits the intent", db, true, state);
     }
 
@@ -110,11 +115,12 @@ impl Steps<'_> {
         let next = if worker < 2 {
             self.model.judge.first_delivery(row, mine, now)
         } else {
-            self.model.judge.redelivery(row, mine, now)
+            self.model.judge.redelivery(row, mine, self.from.row_old, now)
         };
         let resent = row.token != mine || row.may_have_executed;
         let mut state = self.from;
-        state.tasks[worker] = self.follow(next, seq, row, resent);
+        let since = Since { old: self.from.row_old, overtaken: false };
+        state.tasks[worker] = self.follow(next, seq, row, resent, since);
         self.step(Who::Worker(worker), "reads the row", state);
     }
 
@@ -125,8 +131,9 @@ impl Steps<'_> {
     }
 
     /// What a decision makes of a task.
-    fn follow(&self, next: Next, seq: u8, row: Row, resent: bool) -> Task {
-        let called = Called { generation: row.generation, first_sent_at: row.first_sent_at, may_have_executed: resent };
+    fn follow(&self, next: Next, seq: u8, row: Row, resent: bool, since: Since) -> Task {
+        let Row { generation, first_sent_at, .. } = row;
+        let called = Called { generation, first_sent_at, may_have_executed: resent, since };
         match next {
             Next::Settle(counter) => Task::Settling { seq, counter },
             Next::Park => Task::Parking { seq, held: false },
@@ -137,7 +144,7 @@ impl Steps<'_> {
             Next::Send(request) => {
                 // Whose token the row carried matters no more; whether there were others is in `resent`.
                 let row = Row { token: STALE, ..row };
-                Task::Calling { seq, request, row, resent }
+                Task::Calling { seq, request, row, resent, since }
             }
             Next::Write(write) => Task::Writing { seq, called, write },
         }
@@ -147,11 +154,12 @@ impl Steps<'_> {
     fn do_not_call(&mut self, worker: usize, seq: u8, row: Row, resent: bool) {
         let mut state = self.from;
         let next = self.model.judge.not_called(row, resent);
-        state.tasks[worker] = self.follow(next, seq, row, resent);
+        let since = state.tasks[worker].since_mut().copied().unwrap_or_default();
+        state.tasks[worker] = self.follow(next, seq, row, resent, since);
         self.step(Who::Worker(worker), "does not call", state);
     }
 
-    fn call(&mut self, worker: usize, seq: u8, request: Request, row: Row, resent: bool) {
+    fn call(&mut self, worker: usize, seq: u8, request: Request, row: Row, resent: bool, since: Since) {
         let scope = &self.model.scope;
         let retriers_own = self.model.is(Mutant::FreshKeyPerAttempt) && worker >= 2;
         let key = if retriers_own { 1 } else { usize::from(row.generation) - 1 };
@@ -168,10 +176,13 @@ impl Steps<'_> {
             let mut state = self.from;
             state.money = exchange.money;
             state.nonsense |= scope.unpayable && request == Request::Charge;
-            let answer = (exchange.verdict, exchange.long_open);
-            let next = self.model.judge.answered(request, row, resent, answer, now);
+            if exchange.long_open && !since.overtaken && scope.closings > 0 {
+                state.grow_old();
+            }
+            let age = if exchange.long_open { Age::LongOpen } else { Age::of(since.old) };
+            let next = self.model.judge.answered(request, row, resent, exchange.verdict, (age, now));
             let resent = resent || next == Next::Send(Request::Charge);
-            state.tasks[worker] = self.follow(next, seq, row, resent);
+            state.tasks[worker] = self.follow(next, seq, row, resent, since);
             if self.model.is(Mutant::AckBeforeOutcome) {
                 self.ack_before_outcome(&mut state, worker);
             }
@@ -199,6 +210,9 @@ impl Steps<'_> {
     fn write(&mut self, worker: usize, seq: u8, called: Called, write: Write) {
         let db = store::outcome(self.from.db, worker as u8, called, write, self.model.mutant);
         let mut state = self.from;
+        if self.from.db.row.is_none_or(|row| !row.status.is_final() && row.generation == called.generation) {
+            state.touch();
+        }
         state.tasks[worker] = match write.effect {
             Effect::Paid if self.model.is(Mutant::CounterFromMemory) => {
                 let counter = if write.another_attempt { Counter::RetrySuccess } else { Counter::Success };
@@ -229,7 +243,7 @@ impl Steps<'_> {
         if self.model.is(Mutant::SettleUnfinished) && row.status == ProcessStatus::Pending {
             state.redis = state.redis.settle(seq, None, None);
         }
-        state.tasks[worker] = self.follow(self.model.judge.written(row), seq, row, false);
+        state.tasks[worker] = self.follow(self.model.judge.written(row), seq, row, false, Since::default());
         self.step(Who::Worker(worker), "reads the outcome back", state);
     }
 }

@@ -141,15 +141,17 @@ pub(super) fn put_task(to: &mut Writer, task: &Task) {
     }
     match task {
         Task::Idle | Task::Taken { .. } | Task::Intended { .. } | Task::Written { .. } => {}
-        Task::Calling { request, row, resent, .. } => {
+        Task::Calling { request, row, resent, since, .. } => {
             to.put(place(&REQUESTS, request), 2);
             put_row_body(to, row);
             to.flag(*resent);
+            put_since(to, *since);
         }
         Task::Writing { called, write, .. } => {
             to.flag(called.generation == 2);
             put_tick(to, called.first_sent_at);
             to.flag(called.may_have_executed);
+            put_since(to, called.since);
             put_effect(to, write.effect);
             to.flag(write.another_attempt);
         }
@@ -172,6 +174,7 @@ pub(super) fn get_task(from: &mut Reader) -> Task {
             request: REQUESTS[usize::from(from.get(2))],
             row: get_row_body(from, ProcessStatus::Pending),
             resent: from.flag(),
+            since: get_since(from),
         },
         4 => Task::Writing {
             seq,
@@ -179,6 +182,7 @@ pub(super) fn get_task(from: &mut Reader) -> Task {
                 generation: 1 + u8::from(from.flag()),
                 first_sent_at: get_tick(from),
                 may_have_executed: from.flag(),
+                since: get_since(from),
             },
             write: Write { effect: get_effect(from), another_attempt: from.flag() },
         },
@@ -186,6 +190,15 @@ pub(super) fn get_task(from: &mut Reader) -> Task {
         6 => Task::Settling { seq, counter: get_counter(from).unwrap_or(Counter::Success) },
         _ => Task::Parking { seq, held: from.flag() },
     }
+}
+
+fn put_since(to: &mut Writer, since: Since) {
+    to.flag(since.old);
+    to.flag(since.overtaken);
+}
+
+fn get_since(from: &mut Reader) -> Since {
+    Since { old: from.flag(), overtaken: from.flag() }
 }
 
 fn put_effect(to: &mut Writer, effect: Effect) {

@@ -233,7 +233,10 @@ fn timeline(row: &TargetHistory, sealed_at: Option<NaiveDateTime>, acts: &[Recor
         add(result.first_sent_at, what, "result first_sent_at");
         for attempt in &result.attempts {
             let code = attempt.code.as_ref().map_or_else(String::new, |code| format!(", {code}"));
-            let what = format!("an attempt (generation {}) came to {}{code}", attempt.generation, attempt.effect);
+            let what = match attempt.effect.as_str() {
+                "REOPENED" => "it may be sent again, and no person is to close it meanwhile".to_owned(),
+                effect => format!("an attempt (generation {}) came to {effect}{code}", attempt.generation),
+            };
             add(Some(attempt.at), what, "result attempts");
         }
         let code = result.code.as_ref().map_or_else(String::new, |code| format!(", {code}"));
