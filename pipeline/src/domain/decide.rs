@@ -20,7 +20,8 @@ pub struct Rules {
     pub max_attempts: u32,
     /// How long after its first use a key may still be sent: `money.key_retention` less its margin.
     pub key_lifetime: Duration,
-    /// How long nothing may be learnt about a key before a person is told: [`UNANSWERED_FOR`].
+    /// How long nothing may be written about a row before a question that is left open leaves it to a person:
+    /// [`UNANSWERED_FOR`].
     pub unanswered_for: Duration,
 }
 
