@@ -36,7 +36,7 @@ pub use item::Delivered;
 pub use pacer::Pacer;
 
 use crate::config::Config;
-use crate::domain::decide::{Rules, UNANSWERED_FOR};
+use crate::domain::decide::Rules;
 use crate::health::Health;
 use crate::metrics;
 use crate::money::Money;
@@ -96,7 +96,7 @@ pub fn rules(config: &Config) -> Rules {
         cancel: config.money.cancel && !mutant::is(Mutant::CancelIsNotAsked),
         max_attempts: config.retry.max_attempts,
         key_lifetime: key_lifetime(config),
-        unanswered_for: if mutant::is(Mutant::UnansweredForEver) { Duration::MAX } else { UNANSWERED_FOR },
+        unanswered_for: if mutant::is(Mutant::UnansweredForEver) { Duration::MAX } else { config.unanswered_for() },
     }
 }
 

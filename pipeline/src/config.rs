@@ -26,6 +26,8 @@ use std::time::Duration;
 use chrono::{NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
+use crate::domain::decide::UNANSWERED_FOR;
+
 pub use check::SENDS_PER_DELIVERY;
 pub use fault::{Fault, Faults};
 pub use known::{CONFIG_FILE_VARIABLE, variables};
@@ -130,6 +132,12 @@ impl Config {
     pub fn key_lifetime(&self) -> Duration {
         let margin = self.money.key_retention_margin + set_back(self.time_zone, Utc::now().naive_utc());
         self.money.key_retention.saturating_sub(margin)
+    }
+
+    /// How long nothing may be written about a row before a question that is left open leaves it to a person: with what clocks
+    /// are set forward by, half of it is never over at once.
+    pub fn unanswered_for(&self) -> Duration {
+        UNANSWERED_FOR + set_back(self.time_zone, Utc::now().naive_utc()) * 2
     }
 
     /// How long the work on one delivery may take, waiting for the limit aside.

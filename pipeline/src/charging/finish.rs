@@ -13,6 +13,7 @@ use super::item::{Fate, Item};
 use super::patience::Patience;
 use crate::config::RetryConfig;
 use crate::crash;
+use crate::domain::decide::{Next, Request};
 use crate::domain::outcome::Effect;
 use crate::domain::requeue::{failed_unexecuted, failed_unpayable};
 use crate::domain::{Counter, EntryId, Partition, ProcessStatus, Promotion, PromotionId, ResultRow, TargetId};
@@ -120,8 +121,19 @@ async fn record(shared: &Shared, promotion: &Promotion, mut writes: Vec<Written>
         let Ok(at) = rows.binary_search_by_key(&outcome.target, |(target, _)| *target) else { continue };
         let row = rows[at].1;
         tell(&outcome, &row);
+        if outcome.write.effect == Effect::Reopened && shared.rules.reopened(&row) == Next::Send(Request::Charge) {
+            send_again(shared, item, row).await;
+            continue;
+        }
         done.push(Done { fate: Fate::of(&row), item, row, code: outcome.code });
     }
+}
+
+/// Charges what was reopened, within the time of the delivery that led to it.
+async fn send_again(shared: &Shared, mut item: Box<Item>, row: ResultRow) {
+    (item.payout.row, item.request, item.resent) = (row, Request::Charge, true);
+    // The queue has room for everything that may be in flight: this never waits long.
+    let _ = shared.calls.send(item).await;
 }
 
 /// Reads, on another connection, whether a write whose answer was lost had been committed. `false` while the

@@ -225,6 +225,10 @@ fn a_key_ends_earlier_where_clocks_are_set_back() {
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
     assert_eq!(lifetime("Asia/Seoul").unwrap(), hours(2));
     assert_eq!(lifetime("Europe/Berlin").unwrap(), hours(1));
+    // And a row looks so much older where they are set forward: it is left to a person that much later.
+    let unanswered_for = |zone| load(&[("PAYOUT_TIME_ZONE", zone)]).map(|config| config.unanswered_for());
+    assert_eq!(unanswered_for("Asia/Seoul").unwrap(), hours(1));
+    assert_eq!(unanswered_for("Europe/Berlin").unwrap(), hours(3));
     let nothing_left =
         load(&[("PAYOUT_MONEY_KEY_RETENTION", "2h"), retention[1], ("PAYOUT_TIME_ZONE", "Europe/Berlin")]);
     assert!(nothing_left.unwrap_err().to_string().contains("money.key_retention_margin 1h and money.key_retention 2h"));

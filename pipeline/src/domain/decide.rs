@@ -25,7 +25,7 @@ pub struct Rules {
     pub unanswered_for: Duration,
 }
 
-/// An hour: a `money` that leaves questions open for longer is a person's business.
+/// An hour: a `money` that leaves questions open for longer is a person's business. More where clocks are set forward.
 pub const UNANSWERED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// A request to `money` about a key.
@@ -208,12 +208,27 @@ impl Rules {
         }
     }
 
+    /// What becomes of the entry once its row was reopened, by the row alone: its key was not seen just before, or cannot be
+    /// looked up. Were it delivered anew, the row might be old again by then.
+    pub fn reopened(&self, row: &ResultRow) -> Next {
+        match row.status {
+            ProcessStatus::Pending if row.waits.is_none() && !self.used_up(row) => Next::Send(Request::Charge),
+            ProcessStatus::Pending | ProcessStatus::Retrying | ProcessStatus::Success | ProcessStatus::Failed => {
+                Self::written(row)
+            }
+        }
+    }
+
     /// Whether a request that was decided on a while ago may still be sent: not once `money` may have forgotten
-    /// the key, and no charge of a row that a person may be told of by now. Asking never hurts.
+    /// the key, and no charge of a row that a person may be told of by now, but for one that only repeats a refusal. Asking
+    /// never hurts.
     pub fn may_still_send(&self, row: &ResultRow, request: Request, now: NaiveDateTime) -> bool {
         match request {
             Request::LookUp => true,
-            Request::Charge => !self.expired(row, now) && !self.may_be_a_persons(row, now),
+            Request::Charge => {
+                let told = self.may_be_a_persons(row, now) && row.waits != Some(Waits::Refusal);
+                !self.expired(row, now) && !told
+            }
             Request::Cancel => !self.expired(row, now),
         }
     }
@@ -244,16 +259,16 @@ impl Rules {
     /// A question was left open. Where nothing is learnt about a key for long, a person is told; it is asked on, at the
     /// slowest pace.
     fn unanswered(&self, row: &ResultRow, now: NaiveDateTime) -> Next {
-        if row.waits.is_none() && row.updated_at.is_some_and(|then| is_older(then, self.unanswered_for, now)) {
+        if row.waits.is_none() && row.updated_at.is_none_or(|then| is_older(then, self.unanswered_for, now)) {
             return write(Effect::Unknown(Some(Waits::UnknownOutcome)), false);
         }
         wait_on(row)
     }
 
     /// Whether another may soon leave the row to a person, or has: nothing was written about it for half of the time after
-    /// which that is done. So a charge is sent, and answered, long before a person hears of its row.
+    /// which that is done. So a charge is sent, and answered, long before a person hears that its questions stay open.
     fn may_be_a_persons(&self, row: &ResultRow, now: NaiveDateTime) -> bool {
-        row.updated_at.is_some_and(|then| is_older(then, self.unanswered_for / 2, now))
+        row.updated_at.is_none_or(|then| is_older(then, self.unanswered_for / 2, now))
     }
 
     fn used_up(&self, row: &ResultRow) -> bool {
@@ -490,6 +505,10 @@ mod tests {
         // A fault of ours stops the promotion, and is no matter of this key.
         assert_eq!(FULL.looked_up(&long_open(unknown(4)), Verdict::Fault, now()), Next::Park);
         assert_eq!(FULL.cancelled(&long_open(unknown(4)), Verdict::Fault, now()), Next::Park);
+        // When it was last written is not known.
+        let unwritten = ResultRow { updated_at: None, ..unknown(0) };
+        assert_eq!(FULL.looked_up(&unwritten, Verdict::Unknown, now()), to_person);
+        assert_eq!(FULL.looked_up(&unwritten, Verdict::NotSeen, now()), writes(Effect::Reopened));
         // A key sent long ago that was given new attempts now is not open for long.
         let requeued = ResultRow { updated_at: Some(now()), ..long_open(unknown(0)) };
         assert_eq!(FULL.looked_up(&requeued, Verdict::Unknown, now()), Next::Park);
@@ -520,6 +539,21 @@ mod tests {
             }
         }
         assert_eq!(FULL.looked_up(&unknown(1), Verdict::NotSeen, now()), Next::Send(Request::Charge));
+        // A refusal is repeated however old its row is: who does not ask again never hears of the code's being listed.
+        for row in [waiting(unknown(4), Waits::Refusal), waiting(long_open(unknown(4)), Waits::Refusal)] {
+            assert_eq!(NEITHER.redelivery(&row, MINE, None, now()), Next::Send(Request::Charge));
+            assert!(NEITHER.may_still_send(&row, Request::Charge, now()));
+        }
+        // Taken back, it is charged at once, unless it is not what it was.
+        assert_eq!(FULL.reopened(&unknown(1)), Next::Send(Request::Charge));
+        let success = ResultRow { status: ProcessStatus::Success, ..unknown(1) };
+        for (row, next) in [
+            (unknown(4), Next::Park),
+            (waiting(unknown(1), Waits::Poison), Next::Hold),
+            (success, Next::Settle(Counter::RetrySuccess)),
+        ] {
+            assert_eq!(FULL.reopened(&row), next);
+        }
         // Another may be about to tell a person: it could not, were the row written just now.
         let quiet = |minutes| ResultRow { updated_at: Some(now() - TimeDelta::minutes(minutes)), ..unknown(1) };
         for (minutes, next, may) in [

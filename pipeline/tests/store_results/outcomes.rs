@@ -103,7 +103,9 @@ async fn what_each_outcome_does_to_each_row() {
         let row = tables.record(before, target, MINE, *effect, *another).await;
         let seen = (row.status, row.retry_count, row.may_have_executed, row.waits);
         assert_eq!(seen, *after, "line {target}: {status} {effect:?}");
-        let stands = ResultRow { updated_at: row.updated_at, ..tables.read(target).await };
+        let stands = tables.read(target).await;
+        // When a payment was written is told to nobody.
+        let stands = if *effect == Paid { ResultRow { updated_at: row.updated_at, ..stands } } else { stands };
         assert_eq!(row, stands, "line {target}: what is told is what stands there");
     }
 }
@@ -138,6 +140,7 @@ async fn a_row_is_taken_back_from_a_person_where_that_may_be_and_from_nobody_who
 async fn when_a_row_was_last_written_is_read_with_it_and_taking_it_up_again_is_no_news() {
     let tables = tables(PayoutType::point(), 2).await;
     let fresh = tables.begin(&[1], MINE, Claim::First).await[0];
+    assert_eq!(fresh, tables.read(1).await, "as it is remembered");
     tables.sql("UPDATE campaign_promotion_point_results SET updated_at = '2026-01-02 03:04:05'").await;
     let unknown = tables.record(fresh, 1, MINE, Effect::Unknown(None), false).await;
     assert!(unknown.updated_at.unwrap() > "2026-01-03T00:00:00".parse().unwrap(), "{unknown:?}");

@@ -138,8 +138,8 @@ impl Judge {
         let row = row.to_domain();
         let then = local_time(now) - UNANSWERED_FOR;
         match age {
-            Age::Young => row,
-            Age::Old if self.is(Mutant::OldRowIsCharged) => row,
+            Age::Young => ResultRow { updated_at: Some(local_time(now)), ..row },
+            Age::Old if self.is(Mutant::OldRowIsCharged) => ResultRow { updated_at: Some(local_time(now)), ..row },
             Age::Old => ResultRow { updated_at: Some(then), ..row },
             Age::LongOpen => {
                 let first_sent_at = row.first_sent_at.map(|first| first.min(then));
@@ -160,6 +160,11 @@ impl Judge {
     /// After the outcome is written.
     pub fn written(&self, row: Row) -> Next {
         Rules::written(&row.to_domain())
+    }
+
+    /// After the row is reopened.
+    pub fn reopened(&self, row: Row) -> Next {
+        self.rules.reopened(&row.to_domain())
     }
 
     fn patch(&self, row: &ResultRow, resent: bool, next: Next) -> Next {

@@ -27,8 +27,8 @@ pub enum Task {
     Calling { seq: u8, request: Request, row: Row, resent: bool, since: Since },
     /// Next: write the outcome.
     Writing { seq: u8, called: Called, write: Write },
-    /// The outcome is committed; next: read the row back and decide.
-    Written { seq: u8 },
+    /// The outcome is committed; next: read the row back and decide, whether to send it if it was reopened.
+    Written { seq: u8, reopened: bool },
     /// Next: settle.
     Settling { seq: u8, counter: Counter },
     /// Next: park, to the retrier or to a person.
@@ -66,7 +66,7 @@ impl Task {
             | Self::Intended { seq }
             | Self::Calling { seq, .. }
             | Self::Writing { seq, .. }
-            | Self::Written { seq }
+            | Self::Written { seq, .. }
             | Self::Settling { seq, .. }
             | Self::Parking { seq, .. } => Some(seq),
         }
@@ -79,7 +79,7 @@ impl Task {
             | Self::Intended { seq }
             | Self::Calling { seq, .. }
             | Self::Writing { seq, .. }
-            | Self::Written { seq }
+            | Self::Written { seq, .. }
             | Self::Settling { seq, .. }
             | Self::Parking { seq, .. } => Some(seq),
         }

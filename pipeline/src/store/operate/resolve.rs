@@ -3,7 +3,7 @@
 use super::issues::{WAITING, Waiting, waiting};
 use super::{OperatorAct, cut, write_act};
 use crate::domain::requeue::RESOLVED_NOT_PAID;
-use crate::domain::{PayoutType, ProcessStatus, TargetId};
+use crate::domain::{PayoutType, ProcessStatus, TargetId, Waits};
 use crate::store::sql::fill;
 use crate::store::{Store, StoreError};
 
@@ -57,7 +57,7 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let sql = "UPDATE {results} SET transaction_key = ?, error_code = ?, error_message = ?, waits_for = NULL, updated_at = ?, \
             process_status = ? WHERE {key} = ? AND process_status = 'PENDING' AND waits_for IS NOT NULL AND key_generation = ? \
-            AND retry_count = ?";
+            AND retry_count = ? AND (waits_for <> ? OR updated_at <=> ?)";
         let done = sqlx::query(&fill(sql, kind))
             .bind(key)
             .bind(code)
@@ -67,6 +67,9 @@ impl Store {
             .bind(shown.target.0)
             .bind(shown.generation)
             .bind(shown.retry_count)
+            // What waits for a refusal is written at every question; this only when it was taken back meanwhile.
+            .bind(Waits::UnknownOutcome.code())
+            .bind(shown.updated_at)
             .execute(&mut *transaction)
             .await?;
         if done.rows_affected() != 1 {

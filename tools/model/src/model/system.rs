@@ -278,7 +278,8 @@ impl Steps<'_> {
         }
     }
 
-    /// A person finds out that a target that waits for one was not paid and that nothing is on its way, and closes it.
+    /// A person finds out that a target that waits for one was not paid and that nothing is on its way, and closes it. Who
+    /// froze just before a charge shows here; a person has to wait for it.
     fn close(&mut self) {
         let may_be_paid = self.from.money.paid > 0 || (0..2).any(|key| may_still_be_paid(&self.from, key));
         let waiting = |row: &Row| row.status == ProcessStatus::Pending && row.waits.is_some();

@@ -29,7 +29,7 @@ impl Steps<'_> {
                 }
             }
             Task::Writing { seq, called, write } => self.write(worker, seq, called, write),
-            Task::Written { seq } => self.read_outcome(worker, seq),
+            Task::Written { seq, reopened } => self.read_outcome(worker, seq, reopened),
             Task::Settling { seq, counter } => {
                 let mut state = self.from;
                 state.redis = state.redis.settle(seq, Some(counter), self.model.mutant);
@@ -218,7 +218,7 @@ impl Steps<'_> {
                 let counter = if write.another_attempt { Counter::RetrySuccess } else { Counter::Success };
                 Task::Settling { seq, counter }
             }
-            _ => Task::Written { seq },
+            effect => Task::Written { seq, reopened: effect == Effect::Reopened },
         };
         let no_first_use = self.from.db.row.is_none_or(|row| row.first_sent_at.is_none());
         if db != self.from.db && no_first_use && called.first_sent_at.is_some() {
@@ -237,13 +237,15 @@ impl Steps<'_> {
         self.commit(Who::Worker(worker), what, db, false, state);
     }
 
-    fn read_outcome(&mut self, worker: usize, seq: u8) {
+    fn read_outcome(&mut self, worker: usize, seq: u8, reopened: bool) {
         let Some(row) = self.from.db.row else { return self.let_go(worker) };
         let mut state = self.from;
         if self.model.is(Mutant::SettleUnfinished) && row.status == ProcessStatus::Pending {
             state.redis = state.redis.settle(seq, None, None);
         }
-        state.tasks[worker] = self.follow(self.model.judge.written(row), seq, row, false, Since::default());
+        let next = if reopened { self.model.judge.reopened(row) } else { self.model.judge.written(row) };
+        let since = Since { old: self.from.row_old, overtaken: false };
+        state.tasks[worker] = self.follow(next, seq, row, reopened, since);
         self.step(Who::Worker(worker), "reads the outcome back", state);
     }
 }

@@ -140,7 +140,8 @@ pub(super) fn put_task(to: &mut Writer, task: &Task) {
         to.put(seq, 3);
     }
     match task {
-        Task::Idle | Task::Taken { .. } | Task::Intended { .. } | Task::Written { .. } => {}
+        Task::Idle | Task::Taken { .. } | Task::Intended { .. } => {}
+        Task::Written { reopened, .. } => to.flag(*reopened),
         Task::Calling { request, row, resent, since, .. } => {
             to.put(place(&REQUESTS, request), 2);
             put_row_body(to, row);
@@ -186,7 +187,7 @@ pub(super) fn get_task(from: &mut Reader) -> Task {
             },
             write: Write { effect: get_effect(from), another_attempt: from.flag() },
         },
-        5 => Task::Written { seq },
+        5 => Task::Written { seq, reopened: from.flag() },
         6 => Task::Settling { seq, counter: get_counter(from).unwrap_or(Counter::Success) },
         _ => Task::Parking { seq, held: from.flag() },
     }
