@@ -121,7 +121,8 @@ async fn record(shared: &Shared, promotion: &Promotion, mut writes: Vec<Written>
         let Ok(at) = rows.binary_search_by_key(&outcome.target, |(target, _)| *target) else { continue };
         let row = rows[at].1;
         tell(&outcome, &row);
-        if outcome.write.effect == Effect::Reopened && shared.rules.reopened(&row) == Next::Send(Request::Charge) {
+        let reopened = outcome.write.effect == Effect::Reopened;
+        if reopened && shared.rules.reopened(&outcome.row, &row) == Next::Send(Request::Charge) {
             send_again(shared, item, row).await;
             continue;
         }

@@ -208,11 +208,13 @@ impl Rules {
         }
     }
 
-    /// What becomes of the entry once its row was reopened, by the row alone: its key was not seen just before, or cannot be
-    /// looked up. Were it delivered anew, the row might be old again by then.
-    pub fn reopened(&self, row: &ResultRow) -> Next {
+    /// What becomes of the entry once its row was reopened: its key was not seen just before, or cannot be looked up. Were it
+    /// delivered anew, the row might be old again by then. It is charged where it is still what it was, under the same key and
+    /// with our intent in it; else the next delivery decides.
+    pub fn reopened(&self, before: &ResultRow, row: &ResultRow) -> Next {
+        let ours = row.generation == before.generation && row.may_have_executed;
         match row.status {
-            ProcessStatus::Pending if row.waits.is_none() && !self.used_up(row) => Next::Send(Request::Charge),
+            ProcessStatus::Pending if ours && row.waits.is_none() && !self.used_up(row) => Next::Send(Request::Charge),
             ProcessStatus::Pending | ProcessStatus::Retrying | ProcessStatus::Success | ProcessStatus::Failed => {
                 Self::written(row)
             }
@@ -545,14 +547,17 @@ mod tests {
             assert!(NEITHER.may_still_send(&row, Request::Charge, now()));
         }
         // Taken back, it is charged at once, unless it is not what it was.
-        assert_eq!(FULL.reopened(&unknown(1)), Next::Send(Request::Charge));
+        assert_eq!(FULL.reopened(&unknown(1), &unknown(1)), Next::Send(Request::Charge));
         let success = ResultRow { status: ProcessStatus::Success, ..unknown(1) };
         for (row, next) in [
             (unknown(4), Next::Park),
+            (ResultRow { generation: 2, ..unknown(1) }, Next::Park),
+            (ResultRow { may_have_executed: false, ..unknown(1) }, Next::Park),
+            (ResultRow { status: ProcessStatus::Retrying, ..unknown(1) }, Next::Park),
             (waiting(unknown(1), Waits::Poison), Next::Hold),
             (success, Next::Settle(Counter::RetrySuccess)),
         ] {
-            assert_eq!(FULL.reopened(&row), next);
+            assert_eq!(FULL.reopened(&unknown(1), &row), next, "{row:?}");
         }
         // Another may be about to tell a person: it could not, were the row written just now.
         let quiet = |minutes| ResultRow { updated_at: Some(now() - TimeDelta::minutes(minutes)), ..unknown(1) };

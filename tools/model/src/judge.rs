@@ -163,8 +163,8 @@ impl Judge {
     }
 
     /// After the row is reopened.
-    pub fn reopened(&self, row: Row) -> Next {
-        self.rules.reopened(&row.to_domain())
+    pub fn reopened(&self, before: Row, row: Row) -> Next {
+        self.rules.reopened(&before.to_domain(), &row.to_domain())
     }
 
     fn patch(&self, row: &ResultRow, resent: bool, next: Next) -> Next {

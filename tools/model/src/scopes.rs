@@ -118,6 +118,7 @@ pub fn large() -> Vec<Scope> {
         attended("person; look-up and cancel", with_codes("", full(4))),
         attended("person, two retriers; look-up", lookup_only(4).stages(1, 1, 2)),
         attended("person, requeue; look-up", requeued("", lookup_only(3))),
+        attended("person, requeue, two retriers; look-up", requeued("", lookup_only(2).stages(1, 1, 2))),
         unpayable("unpayable", full(3)),
         named("two dispatchers", full(3).stages(2, 1, 1)),
         Scope { faults: Faults::processes(7), ..named("stages and network fail", full(7)) },

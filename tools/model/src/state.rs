@@ -27,8 +27,9 @@ pub enum Task {
     Calling { seq: u8, request: Request, row: Row, resent: bool, since: Since },
     /// Next: write the outcome.
     Writing { seq: u8, called: Called, write: Write },
-    /// The outcome is committed; next: read the row back and decide, whether to send it if it was reopened.
-    Written { seq: u8, reopened: bool },
+    /// The outcome is committed; next: read the row back and decide, for one that was reopened (by its generation) whether to
+    /// send it.
+    Written { seq: u8, reopened: Option<u8> },
     /// Next: settle.
     Settling { seq: u8, counter: Counter },
     /// Next: park, to the retrier or to a person.

@@ -218,7 +218,10 @@ impl Steps<'_> {
                 let counter = if write.another_attempt { Counter::RetrySuccess } else { Counter::Success };
                 Task::Settling { seq, counter }
             }
-            effect => Task::Written { seq, reopened: effect == Effect::Reopened },
+            effect => {
+                let reopened = (effect == Effect::Reopened).then_some(called.generation);
+                Task::Written { seq, reopened }
+            }
         };
         let no_first_use = self.from.db.row.is_none_or(|row| row.first_sent_at.is_none());
         if db != self.from.db && no_first_use && called.first_sent_at.is_some() {
@@ -237,15 +240,18 @@ impl Steps<'_> {
         self.commit(Who::Worker(worker), what, db, false, state);
     }
 
-    fn read_outcome(&mut self, worker: usize, seq: u8, reopened: bool) {
+    fn read_outcome(&mut self, worker: usize, seq: u8, reopened: Option<u8>) {
         let Some(row) = self.from.db.row else { return self.let_go(worker) };
         let mut state = self.from;
         if self.model.is(Mutant::SettleUnfinished) && row.status == ProcessStatus::Pending {
             state.redis = state.redis.settle(seq, None, None);
         }
-        let next = if reopened { self.model.judge.reopened(row) } else { self.model.judge.written(row) };
+        let next = match reopened {
+            Some(generation) => self.model.judge.reopened(Row { generation, ..row }, row),
+            None => self.model.judge.written(row),
+        };
         let since = Since { old: self.from.row_old, overtaken: false };
-        state.tasks[worker] = self.follow(next, seq, row, reopened, since);
+        state.tasks[worker] = self.follow(next, seq, row, reopened.is_some(), since);
         self.step(Who::Worker(worker), "reads the outcome back", state);
     }
 }

@@ -141,7 +141,10 @@ pub(super) fn put_task(to: &mut Writer, task: &Task) {
     }
     match task {
         Task::Idle | Task::Taken { .. } | Task::Intended { .. } => {}
-        Task::Written { reopened, .. } => to.flag(*reopened),
+        Task::Written { reopened, .. } => {
+            to.flag(reopened.is_some());
+            to.flag(*reopened == Some(2));
+        }
         Task::Calling { request, row, resent, since, .. } => {
             to.put(place(&REQUESTS, request), 2);
             put_row_body(to, row);
@@ -187,10 +190,15 @@ pub(super) fn get_task(from: &mut Reader) -> Task {
             },
             write: Write { effect: get_effect(from), another_attempt: from.flag() },
         },
-        5 => Task::Written { seq, reopened: from.flag() },
+        5 => Task::Written { seq, reopened: get_reopened(from) },
         6 => Task::Settling { seq, counter: get_counter(from).unwrap_or(Counter::Success) },
         _ => Task::Parking { seq, held: from.flag() },
     }
+}
+
+fn get_reopened(from: &mut Reader) -> Option<u8> {
+    let (reopened, second) = (from.flag(), from.flag());
+    reopened.then_some(1 + u8::from(second))
 }
 
 fn put_since(to: &mut Writer, since: Since) {
