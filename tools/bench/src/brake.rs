@@ -77,19 +77,13 @@ mod tests {
     fn a_process_is_braked_and_runs_again() {
         let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
         let state = || servers::state(child.id()).unwrap();
-        let until = |what: &str, reached: &dyn Fn(char) -> bool| {
-            let begun = Instant::now();
-            while !reached(state()) {
-                assert!(begun.elapsed() < Duration::from_secs(30), "it {what}");
-                thread::sleep(Duration::from_millis(1));
-            }
-        };
+        let reaches = |wanted| servers::poll(Duration::from_secs(30), || (state() == wanted).then_some(()));
         let brake = Brake::apply(child.id(), 0.3).unwrap();
-        until("was never stopped", &|state| state == 'T');
+        reaches('T').expect("it was never stopped");
         let share = brake.release().unwrap();
         assert!(share > 0.0 && share < 1.0, "{share}");
         // Continued, it may be seen running before it goes back to sleep.
-        until("never slept again", &|state| state == 'S');
+        reaches('S').expect("it never slept again");
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(Brake::apply(child.id(), 0.3).is_err());

@@ -36,10 +36,10 @@ pub enum Task {
     Parking { seq: u8, held: bool },
 }
 
-/// What became of the row since a worker read it: followed where a person closes rows, else neither.
+/// What became of the row since a worker read it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Since {
-    /// So much time has passed that another may leave it to a person.
+    /// So much time has passed that another may leave it to a person; followed where a person closes rows.
     pub old: bool,
     /// It was written.
     pub overtaken: bool,
